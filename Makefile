@@ -1,0 +1,51 @@
+# `make help` lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help
+help: ## List all targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
+
+PIP := $(BIN)/python -m pip --disable-pip-version-check install
+COUNT := /^Collecting/ { printf "\r  %d of %d packages", ++i, n; fflush() } \
+  /^Installing collected/ { printf "\n  unpacking them …\n"; fflush() }
+
+.venv/installed: requirements.lock pyproject.toml
+	@echo "Installing the locked requirements into .venv …"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(PIP) --no-compile --require-hashes -r requirements.lock \
+	  | awk -v n=$$(grep -c == requirements.lock) '$(COUNT)'
+	@$(PIP) --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+.PHONY: install
+install: .venv/installed ## Create .venv with the locked, hashed requirements
+
+.PHONY: run
+run: install ## Start everything here, send the example, show what came of it (ONCE=1: then stop)
+	@$(BIN)/python -m ops.run
+
+.PHONY: check
+check: install ## Format, lint, types, import contracts, lock freshness
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m ops.lock --check
+
+.PHONY: lock
+lock: install ## Write requirements.lock anew from pyproject.toml
+	$(BIN)/python -m ops.lock
+
+POSTGRES_15 ?= /usr/lib/postgresql/15/bin
+# What the database itself promises: schema, guards, grants, the functions that write.
+ON_15 := $(addprefix tests/ledger/test_,migrate.py guards.py writing.py holds.py)
+
+.PHONY: test
+test: install ## Run every test on real PostgreSQL and a real Temporal server
+	$(BIN)/pytest -n 2 --dist loadfile
+	@if [ -x $(POSTGRES_15)/initdb ]; \
+	then BURSAR_TEST_POSTGRES_BIN=$(POSTGRES_15) $(BIN)/pytest -n 2 --dist loadfile $(ON_15); \
+	else echo "No PostgreSQL 15 in $(POSTGRES_15): the books were tested on 18 alone"; fi

@@ -1,0 +1,329 @@
+"""Conclusions: what a partner's word does to a payment and to the books.
+
+One place for answers to our calls, look-ups, events and people's decisions: whichever comes first
+moves the payment, and what says the same later changes nothing. Every step is a change with a key
+of its own, so it may be repeated, and raced, without harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+from activities.terms import Standing
+from bursar.ids import attempt_key
+from bursar.payments import CANCELLABLE, PaymentState
+from bursar.reports import Accepted, Paid, Rejected, RejectionCode
+from ledger import postings
+from ledger.books import Books, Payment
+from ledger.changes import AttemptClosed, CaseOpened, Change, Leg, Move, Written
+
+HELD = frozenset({PaymentState.SUBMITTING, PaymentState.OUTCOME_UNKNOWN, PaymentState.IN_REVIEW})
+"""States in which the attempt is out and the money is held."""
+
+UNCLAIMED = CANCELLABLE
+"""States in which no partner can know the payment, if all is right."""
+
+NEVER_MOVED = frozenset(
+    {
+        PaymentState.REFUSED,
+        PaymentState.DENIED,
+        PaymentState.EXPIRED,
+        PaymentState.CANCELLED,
+        PaymentState.FAILED,
+    }
+)
+
+Word = Accepted | Paid | Rejected
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Who says so, and where it can be read again."""
+
+    actor: str
+    id: str
+    reason: str | None = None
+    event_row: int | None = None
+    value_on: date | None = None
+    closes_cases: bool = False
+
+
+class PaymentMissing(RuntimeError):
+    """A step was asked for a payment that the register does not have: a bug, so it waits."""
+
+
+class BooksDisagree(RuntimeError):
+    """The books refused what the payment's state allows: a bug, so the payment waits for a fix."""
+
+
+class Conclusions:
+    """Turns a partner's word into changes of the books."""
+
+    def __init__(self, books: Books) -> None:
+        self._books = books
+
+    async def payment(self, payment_id: str) -> Payment:
+        """Return a payment that must exist."""
+        payment = await self._books.payment(payment_id)
+        if payment is None:
+            raise PaymentMissing(payment_id)
+        return payment
+
+    async def conclude(self, payment_id: str, word: Word, evidence: Evidence) -> Standing:
+        """Book what a word proves, whatever the payment's state; return where it stands then."""
+        steps: dict[type[Word], Callable[[Payment, Evidence], Awaitable[bool]]] = {
+            Accepted: lambda payment, ev: self._accepted(payment, _ref(word), ev),
+            Paid: lambda payment, ev: self._paid(payment, _ref(word), ev),
+            Rejected: lambda payment, ev: self._rejected(payment, _code(word), ev),
+        }
+        step = steps[type(word)]
+        decided = False
+        while await step(payment := await self.payment(payment_id), evidence):
+            decided = True  # it has moved, by us or by another: look again until nothing is left
+        if evidence.event_row is not None:
+            await self._books.set_event_aside(evidence.event_row, f"known: {payment.state}")
+        return Standing(
+            payment_id=payment_id,
+            state=payment.state,
+            code=_code(word) if decided else None,
+            partner_ref=_ref(word),
+        )
+
+    async def _accepted(self, payment: Payment, ref: str | None, evidence: Evidence) -> bool:
+        """Capture the hold, where it still stands."""
+        if payment.state in HELD:
+            await self._capture(payment, ref, "accepted", evidence)
+            return True
+        await self._case_if_unclaimed(payment, evidence)
+        return False
+
+    async def _paid(self, payment: Payment, ref: str | None, evidence: Evidence) -> bool:
+        """Capture if need be, then settle; money that has left after a no goes to suspense."""
+        if payment.state in HELD:
+            await self._capture(payment, ref, "paid", evidence)
+            return True
+        if payment.state is PaymentState.SUBMITTED:
+            await self._settle(payment, ref, evidence)
+            return True
+        if payment.state in NEVER_MOVED:
+            await self._paid_after_no(payment, evidence)
+        await self._case_if_unclaimed(payment, evidence)
+        return False
+
+    async def _rejected(self, payment: Payment, code: str | None, evidence: Evidence) -> bool:
+        """Give the money back, out of the hold or out of transit; never after it was paid."""
+        if payment.state in HELD:
+            await self._fail(payment, _released(payment), "void", code, evidence)
+            return True
+        if payment.state is PaymentState.SUBMITTED:
+            await self._fail(payment, _uncaptured(payment), "uncapture", code, evidence)
+            return True
+        if payment.state in {PaymentState.SETTLED, PaymentState.RETURNED}:
+            await self.open_case(
+                payment,
+                "contradiction",
+                f"{evidence.actor} says no after {payment.state}",
+                evidence,
+            )
+        return False
+
+    async def _case_if_unclaimed(self, payment: Payment, evidence: Evidence) -> None:
+        """Call a person when a partner knows a payment that we have never handed over."""
+        if payment.state in UNCLAIMED:
+            detail = f"{evidence.actor} knows a payment that is only {payment.state} here"
+            await self.open_case(payment, "contradiction", detail, evidence)
+
+    async def _capture(
+        self, payment: Payment, ref: str | None, result: str, evidence: Evidence
+    ) -> None:
+        ordinal = await self._ordinal(payment)
+        legs = postings.capture(
+            hold_key(payment.id),
+            wallet(payment),
+            partner(payment),
+            payment.currency,
+            amount_minor=payment.amount_minor,
+            fee_minor=payment.fee_minor,
+        )
+        await self._write(
+            payment,
+            "capture",
+            ordinal,
+            evidence,
+            PaymentState.SUBMITTED,
+            legs,
+            AttemptClosed(key=attempt_key(payment.id, ordinal), result=result, partner_ref=ref),
+        )
+
+    async def _settle(self, payment: Payment, ref: str | None, evidence: Evidence) -> None:
+        ordinal = await self._ordinal(payment)
+        legs = postings.settle(
+            partner(payment), payment.currency, amount_minor=payment.amount_minor
+        )
+        await self._write(
+            payment,
+            "settle",
+            ordinal,
+            evidence,
+            PaymentState.SETTLED,
+            legs,
+            AttemptClosed(key=attempt_key(payment.id, ordinal), result="paid", partner_ref=ref),
+        )
+
+    async def _fail(
+        self,
+        payment: Payment,
+        legs: tuple[Leg, ...],
+        kind: str,
+        code: str | None,
+        evidence: Evidence,
+    ) -> None:
+        """End a payment by the partner's definite no; a cancel that it granted is `cancelled`."""
+        ordinal = await self._ordinal(payment)
+        granted = kind == "uncapture" and code == RejectionCode.CANCELLED
+        after = PaymentState.CANCELLED if granted else PaymentState.FAILED
+        attempt = AttemptClosed(key=attempt_key(payment.id, ordinal), result="rejected", code=code)
+        await self._write(payment, kind, ordinal, evidence, after, legs, attempt, reason=code)
+
+    async def _write(
+        self,
+        payment: Payment,
+        kind: str,
+        ordinal: int,
+        evidence: Evidence,
+        after: PaymentState,
+        legs: tuple[Leg, ...],
+        attempt: AttemptClosed,
+        reason: str | None = None,
+    ) -> None:
+        written = await self._books.write(
+            Change(
+                key=f"{payment.id}/{kind}/{ordinal}",
+                kind=kind,
+                actor=evidence.actor,
+                reason=reason or evidence.reason,
+                payment_id=payment.id,
+                moves=(Move(before=payment.state, after=after),),
+                legs=legs,
+                effective_on=evidence.value_on or today(),
+                evidence_id=evidence.id,
+                attempt=attempt,
+                closes_cases=evidence.closes_cases,
+            )
+        )
+        check_in_effect(written, payment)
+
+    async def _paid_after_no(self, payment: Payment, evidence: Evidence) -> None:
+        """Book money that left although the payment had ended without: suspense, and a case."""
+        written = await self._books.write(
+            Change(
+                key=f"{payment.id}/paid_after_failed",
+                kind="paid_after_failed",
+                actor=evidence.actor,
+                reason=f"paid although {payment.state}",
+                payment_id=payment.id,
+                legs=postings.paid_after_failed(
+                    partner(payment), payment.currency, amount_minor=payment.amount_minor
+                ),
+                effective_on=evidence.value_on or today(),
+                evidence_id=evidence.id,
+                case=CaseOpened(
+                    kind="contradiction", detail=f"{evidence.actor} paid after {payment.state}"
+                ),
+            )
+        )
+        check_not_refused(written)
+
+    async def open_case(self, payment: Payment, kind: str, detail: str, evidence: Evidence) -> None:
+        """Open a case about a payment, once per kind and evidence; nothing else changes."""
+        await self._books.write(
+            Change(
+                key=f"{payment.id}/case/{kind}/{evidence.id}",
+                kind="case",
+                actor=evidence.actor,
+                reason=detail,
+                payment_id=payment.id,
+                effective_on=today(),
+                evidence_id=evidence.id,
+                case=CaseOpened(kind=kind, detail=detail),
+            )
+        )
+
+    async def _ordinal(self, payment: Payment) -> int:
+        attempts = await self._books.attempts(payment.id)
+        return attempts[-1].ordinal if attempts else 1
+
+
+def check_not_refused(written: Written) -> None:
+    """Refuse to go on when the books did not take what has to be booked.
+
+    Raises:
+        BooksDisagree: The books refused; the step runs again until somebody has mended it.
+    """
+    if written.refusal:
+        raise BooksDisagree(f"{written.key}: {written.refusal}")
+
+
+def check_in_effect(written: Written, before: Payment) -> None:
+    """Refuse to go on when a move was neither made nor overtaken: it would be tried for ever.
+
+    Raises:
+        BooksDisagree: The payment still stands where the move begins.
+    """
+    check_not_refused(written)
+    if written.repeated and written.state is before.state:
+        raise BooksDisagree(f"{written.key}: known, but not in effect")
+
+
+def hold_key(payment_id: str) -> str:
+    """Return the key of the change that holds a payment's money."""
+    return f"{payment_id}/hold"
+
+
+def wallet(payment: Payment) -> str:
+    """Return the account that pays."""
+    request = payment.request
+    return str(request["account"] if "account" in request else request["source"])
+
+
+def partner(payment: Payment) -> str:
+    """Return the partner of a payout."""
+    if payment.partner is None:
+        raise PaymentMissing(f"{payment.id} has no partner")
+    return payment.partner
+
+
+def today() -> date:
+    """Return the day (UTC) that a change without a partner's value date counts for."""
+    return datetime.now(UTC).date()
+
+
+def _released(payment: Payment) -> tuple[Leg, ...]:
+    return postings.void(
+        hold_key(payment.id),
+        wallet(payment),
+        payment.currency,
+        amount_minor=payment.amount_minor,
+        fee_minor=payment.fee_minor,
+    )
+
+
+def _uncaptured(payment: Payment) -> tuple[Leg, ...]:
+    return postings.uncapture(
+        wallet(payment),
+        partner(payment),
+        payment.currency,
+        amount_minor=payment.amount_minor,
+        fee_minor=payment.fee_minor,
+        hold_key=hold_key(payment.id),
+    )
+
+
+def _ref(word: Word) -> str | None:
+    return word.partner_ref
+
+
+def _code(word: Word) -> str | None:
+    return word.code.value if isinstance(word, Rejected) else None

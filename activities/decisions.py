@@ -1,0 +1,265 @@
+"""Decisions: what people ask for, judged against the books, the rules and each other."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from activities.conclusions import Conclusions, Evidence, today, wallet
+from activities.rules import Rules
+from activities.terms import Acted, Standing, Terms, Wish
+from bursar.actions import Answer, Approve, Cancel, Deny, Outcome, Resolve, Verdict
+from bursar.payments import CANCELLABLE, FINAL, PaymentState
+from bursar.reports import Accepted, Paid, Rejected, RejectionCode
+from ledger import postings
+from ledger.books import ApprovalRow, Books, Payment
+from ledger.changes import Change, Move
+
+DECIDERS_MIN = 2
+"""How many different people have to agree on what became of a payment."""
+
+_DONE = {PaymentState.CANCELLED: Verdict.CANCELLED, PaymentState.DENIED: Verdict.DENIED}
+"""States that are just what one kind of action wants; asking twice is no mistake."""
+
+
+class Decisions:
+    """Judges actions; the state in the books decides, and never the order of messages."""
+
+    def __init__(self, books: Books, rules: Rules, conclusions: Conclusions) -> None:
+        self._books = books
+        self._rules = rules
+        self._conclusions = conclusions
+
+    async def act(self, wish: Wish) -> Acted:
+        """Do what a person asks for, if it may be done; record it in any case."""
+        payment = await self._conclusions.payment(wish.payment_id)
+        action = wish.action
+        if _done_already(payment.state, action):
+            return _acted(payment, _DONE[payment.state], f"it is {payment.state} already")
+        if payment.state in FINAL:
+            return await self._refuse(
+                payment, wish, Verdict.ALREADY_FINAL, f"it is {payment.state} already"
+            )
+        if isinstance(action, Cancel):
+            return await self._cancel(payment, wish, action)
+        if isinstance(action, Resolve):
+            return await self._resolve(payment, wish, action)
+        return await self._approve_or_deny(payment, wish, action)
+
+    async def _approve_or_deny(self, payment: Payment, wish: Wish, action: Approve | Deny) -> Acted:
+        terms = Terms.model_validate(payment.terms)
+        need = terms.approvals
+        if payment.state is not PaymentState.AWAITING_APPROVAL or need is None:
+            return await self._refuse(
+                payment, wish, Verdict.NOT_WAITING, "it does not wait for an approval"
+            )
+        if terms.approve_by is not None and datetime.now(UTC) > terms.approve_by:
+            return await self._refuse(
+                payment,
+                wish,
+                Verdict.NOT_WAITING,
+                f"its time for approval ended {terms.approve_by}",
+            )
+        objection = await self._objection(payment, wish, action, need.role)
+        if objection:
+            return await self._refuse(payment, wish, Verdict.NOT_ALLOWED, objection)
+        await self._record(
+            payment, wish, action.by, action.verb, need.role, action.reason, need.version
+        )
+        if isinstance(action, Deny):
+            return await self._deny(payment, action)
+        given = await self._approvals_that_count(payment, need.role)
+        verdict = Verdict.RECORDED if given < need.number else Verdict.APPROVED
+        return _acted(payment, verdict, f"{given} of {need.number} approvals")
+
+    async def is_approved(self, payment: Payment) -> bool:
+        """Tell whether enough people have approved the payment, or nobody needs to."""
+        need = Terms.model_validate(payment.terms).approvals
+        if need is None:
+            return True
+        return await self._approvals_that_count(payment, need.role) >= need.number
+
+    async def _objection(
+        self, payment: Payment, wish: Wish, action: Approve | Deny, role: str
+    ) -> str | None:
+        """Return why this person's word cannot count, or None."""
+        if action.by == payment.created_by:
+            return "whoever created a payment cannot decide on it"
+        if isinstance(action, Approve) and action.content_hash not in (None, payment.content_hash):
+            return "the approval is for other content than the payment has"
+        words = await self._books.approvals(payment.id)
+        own = [(word.channel, word.decision) for word in words if word.principal == action.by]
+        if ("gateway", action.verb) in own:
+            return None  # the gateway knows who it was, and has recorded this very word
+        if not self._rules.trust_signal_actors:
+            return "a name in a message is not believed here; decide through the gateway"
+        if role not in self._rules.roles_of(action.by):
+            return f"{action.by} does not have the role {role}"
+        return None
+
+    async def _approvals_that_count(self, payment: Payment, role: str) -> int:
+        """Count the different people who approved this very content in the right role."""
+        return len(
+            {
+                word.principal
+                for word in await self._books.approvals(payment.id)
+                if word.decision == "approve"
+                and word.content_hash == payment.content_hash
+                and word.principal != payment.created_by
+                and (word.role == role or role in self._rules.roles_of(word.principal))
+            }
+        )
+
+    async def _deny(self, payment: Payment, action: Deny) -> Acted:
+        change = Change(
+            key=f"{payment.id}/denied",
+            kind="deny",
+            actor=action.by,
+            reason=action.reason,
+            payment_id=payment.id,
+            moves=(Move(before=payment.state, after=PaymentState.DENIED),),
+            effective_on=today(),
+        )
+        return await self._written(payment, change, Verdict.DENIED)
+
+    async def _cancel(self, payment: Payment, wish: Wish, action: Cancel) -> Acted:
+        if payment.state not in CANCELLABLE:
+            guarantees = Terms.model_validate(payment.terms).guarantees
+            ask = guarantees is not None and guarantees.cancels_pending
+            detail = "it is past its commit point; the wish is recorded"
+            refused = await self._refuse(payment, wish, Verdict.TOO_LATE, detail)
+            return refused.model_copy(update={"ask_partner": ask})
+        held = payment.state is PaymentState.RESERVED
+        change = Change(
+            key=f"{payment.id}/cancel/{payment.state}",
+            kind="void" if held else "cancel",
+            actor=action.by,
+            reason=action.reason,
+            payment_id=payment.id,
+            moves=(Move(before=payment.state, after=PaymentState.CANCELLED),),
+            legs=postings.void(
+                f"{payment.id}/hold",
+                wallet(payment),
+                payment.currency,
+                amount_minor=payment.amount_minor,
+                fee_minor=payment.fee_minor,
+            )
+            if held
+            else (),
+            effective_on=today(),
+        )
+        return await self._written(payment, change, Verdict.CANCELLED, wish)
+
+    async def _written(
+        self, payment: Payment, change: Change, verdict: Verdict, wish: Wish | None = None
+    ) -> Acted:
+        """Write a decision; if the payment has moved in the meantime, judge it once more."""
+        written = await self._books.write(change)
+        if written.stale:
+            moved = await self._conclusions.payment(payment.id)
+            if wish is not None and moved.state not in FINAL:
+                return await self.act(wish)
+            return _acted(moved, Verdict.ALREADY_FINAL, f"it is {moved.state} already")
+        standing = Standing(payment_id=payment.id, state=written.state or payment.state)
+        return Acted(answer=Answer(verdict=verdict), standing=standing)
+
+    async def _resolve(self, payment: Payment, wish: Wish, action: Resolve) -> Acted:
+        """Conclude with what two people say who have looked; one alone is recorded and waits."""
+        if not await self._waits_for_people(payment):
+            return await self._refuse(
+                payment, wish, Verdict.NOT_WAITING, "it does not wait for a decision"
+            )
+        people = await self._who_agrees(payment, wish, action)
+        if not people:
+            return await self._refuse(
+                payment, wish, Verdict.NOT_ALLOWED, f"{action.by} may not decide this payment"
+            )
+        if len(people) < DECIDERS_MIN:
+            return _acted(payment, Verdict.RECORDED, "a second person has to say the same")
+        words: dict[Outcome, Accepted | Paid | Rejected] = {
+            Outcome.ACCEPTED: Accepted(partner_ref=action.partner_ref or ""),
+            Outcome.PAID: Paid(partner_ref=action.partner_ref or ""),
+            Outcome.NEVER_MOVED: Rejected(code=RejectionCode.OTHER),
+        }
+        evidence = Evidence(
+            actor=" with ".join(sorted(people)),
+            id=f"resolution/{payment.id}",
+            reason=action.evidence,
+            closes_cases=True,
+        )
+        standing = await self._conclusions.conclude(payment.id, words[action.outcome], evidence)
+        return Acted(answer=Answer(verdict=Verdict.RESOLVED), standing=standing)
+
+    async def _waits_for_people(self, payment: Payment) -> bool:
+        """Tell whether a decision is due: in review, or accepted and with an open case."""
+        if payment.state is PaymentState.SUBMITTED:
+            return bool(await self._books.open_cases(payment.id))
+        return payment.state is PaymentState.IN_REVIEW
+
+    async def _who_agrees(self, payment: Payment, wish: Wish, action: Resolve) -> set[str]:
+        """Return the people who stand for this outcome, never the payment's creator.
+
+        The gateway has recorded its people already; names in a message are where they are believed.
+        """
+        decision = f"resolve_{action.outcome}"
+        believed = self._rules.trust_signal_actors
+        for name in sorted({action.by, action.confirmed_by or action.by}) if believed else ():
+            if "resolve" in self._rules.roles_of(name):
+                await self._record(payment, wish, name, decision, "resolve", action.evidence)
+        agreed = {
+            word.principal
+            for word in await self._books.approvals(payment.id)
+            if word.decision == decision and (believed or word.channel == "gateway")
+        }
+        agreed -= {payment.created_by}
+        return agreed if action.by in agreed else set()
+
+    async def _record(
+        self,
+        payment: Payment,
+        wish: Wish,
+        name: str,
+        decision: str,
+        role: str,
+        reason: str | None,
+        rule_version: str = "",
+    ) -> None:
+        """Keep a person's word on the payment's content, once."""
+        await self._books.add_approval(
+            ApprovalRow(
+                payment_id=payment.id,
+                principal=name,
+                decision=decision,
+                role=role,
+                content_hash=payment.content_hash,
+                rule_version=rule_version,
+                reason=reason,
+                channel=wish.channel,
+                at=datetime.now(UTC),
+            )
+        )
+
+    async def _refuse(self, payment: Payment, wish: Wish, verdict: Verdict, detail: str) -> Acted:
+        """Record a wish that changes nothing, and say why."""
+        action = wish.action
+        await self._books.add_note(
+            payment.id,
+            key=f"{payment.id}/{action.verb}/{action.by}/{verdict}/{payment.state}",
+            actor=action.by,
+            kind=f"{action.verb}_{verdict}",
+            detail=f"{detail} (by {wish.channel})",
+        )
+        return _acted(payment, verdict, detail)
+
+
+def _acted(payment: Payment, verdict: Verdict, detail: str) -> Acted:
+    return Acted(
+        answer=Answer(verdict=verdict, detail=detail),
+        standing=Standing(payment_id=payment.id, state=payment.state),
+    )
+
+
+def _done_already(state: PaymentState, action: Approve | Deny | Cancel | Resolve) -> bool:
+    """Tell whether a payment has ended just as the action wants it to."""
+    return (state is PaymentState.CANCELLED and isinstance(action, Cancel)) or (
+        state is PaymentState.DENIED and isinstance(action, Deny)
+    )

@@ -1,0 +1,65 @@
+"""Options: time limits and retries of every activity, by kind of effect, in one place.
+
+No kind has a last try of its own: what cannot be done now is done later, with the money held.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TypedDict
+
+from temporalio.common import RetryPolicy
+
+from activities.terms import Policy
+from bursar import names
+
+BOOKS_RETRY = RetryPolicy(
+    initial_interval=timedelta(milliseconds=200),
+    backoff_coefficient=2,
+    maximum_interval=timedelta(minutes=5),
+)
+"""Each late try of a local activity takes six events, and a history ends at 51,200: at five
+minutes between tries a payment can wait a month for its books, or for a fix."""
+PARTNER_RETRY = RetryPolicy(
+    initial_interval=timedelta(seconds=1),
+    backoff_coefficient=2,
+    maximum_interval=timedelta(seconds=60),
+)
+
+
+class LocalOptions(TypedDict):
+    """Options of a step on the books."""
+
+    start_to_close_timeout: timedelta
+    retry_policy: RetryPolicy
+    local_retry_threshold: timedelta
+    summary: str
+
+
+class PartnerOptions(TypedDict):
+    """Options of a call to a partner."""
+
+    task_queue: str
+    start_to_close_timeout: timedelta
+    retry_policy: RetryPolicy
+    summary: str
+
+
+def books(summary: str) -> LocalOptions:
+    """Return the options of a step on the books: quick, for ever; long waits become timers."""
+    return LocalOptions(
+        start_to_close_timeout=timedelta(seconds=15),
+        retry_policy=BOOKS_RETRY,
+        local_retry_threshold=timedelta(seconds=3),
+        summary=summary,
+    )
+
+
+def partner(name: str, policy: Policy, summary: str) -> PartnerOptions:
+    """Return the options of a partner call; pauses between tries come from the activity."""
+    return PartnerOptions(
+        task_queue=names.partner_queue(name),
+        start_to_close_timeout=policy.partner_call_timeout,
+        retry_policy=PARTNER_RETRY,
+        summary=summary,
+    )

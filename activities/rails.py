@@ -1,0 +1,300 @@
+"""Calls to partners: each may be repeated, and none sends twice without a proof of absence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import assert_never
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+
+from activities.calls import Call, Calls, attempt_of, hash_of
+from activities.conclusions import Conclusions, Evidence, check_in_effect, partner, today
+from activities.terms import Question, Standing
+from bursar.payments import PaymentState
+from bursar.reports import (
+    Accepted,
+    NotFound,
+    NotSent,
+    Paid,
+    Rejected,
+    RejectionCode,
+    Report,
+    Throttled,
+    Unknown,
+)
+from ledger.books import Books, Payment
+from ledger.changes import (
+    AttemptClosed,
+    AttemptOpened,
+    AttemptReopened,
+    CaseOpened,
+    Change,
+    Move,
+)
+from partners.port import Partner
+
+_S = PaymentState
+
+PAUSE_MAX = timedelta(minutes=5)
+"""The longest pause between two tries to send, whatever a partner asks for."""
+
+ABSENT = "absence is proven, and the partner honours a repeated key"
+REPEATED = "nothing can be looked up, and the partner honours a repeated key"
+
+
+class RailActivities:
+    """The partner's side of a payout. Definite answers move the books; all else is asked again."""
+
+    def __init__(self, books: Books, partners: Mapping[str, Partner]) -> None:
+        self._books = books
+        self._partners = partners
+        self._calls = Calls(books, partners)
+        self._conclusions = Conclusions(books)
+
+    def all(self) -> Sequence[Callable[..., object]]:
+        """Return every activity of this class, as a worker registers them."""
+        return (self.submit, self.ask, self.poll, self.ask_to_cancel)
+
+    @activity.defn(name="payout.submit")
+    async def submit(self, payment_id: str) -> Standing:
+        """Hand a payout to its partner; a repeat asks before anything is sent again."""
+        payment = await self._conclusions.payment(payment_id)
+        if payment.state is _S.RESERVED:
+            payment = await self._claim(payment)
+        if payment.state is not _S.SUBMITTING:
+            return _standing(payment)
+        call = await self._calls.open(payment)
+        if call.row.sent_at is None and not await self._calls.may_send(call):
+            return await self._unknown(call, "the key may have been forgotten by now")
+        call.check_body()
+        sent_at = await self._books.mark_sent(call.attempt.key)
+        if sent_at is None:
+            return await self._after_a_lost_try(call)
+        report = await call.partner.submit(call.attempt)
+        await self._calls.keep(call, "submit", report)
+        return await self._after_submit(call, report, sent_at)
+
+    @activity.defn(name="payout.ask")
+    async def ask(self, question: Question) -> Standing:
+        """Ask about an unknown outcome, rung by rung, until the answer is definite or spent."""
+        payment = await self._conclusions.payment(question.payment_id)
+        if payment.state is not _S.OUTCOME_UNKNOWN:
+            return _standing(payment)
+        call = await self._calls.open(payment)
+        if not call.guarantees.finds_by_reference:
+            return await self._repeat_key(call)
+        report = await self._calls.find(call)
+        if isinstance(report, Accepted | Paid | Rejected):
+            return await self._conclude(call, "find", report)
+        if not (isinstance(report, NotFound) and await self._calls.is_absent(call)):
+            return await self._ask_later(call, report)
+        if question.cancel_wished:  # absence is a definite no, so the wish can still be granted
+            return await self._conclude(call, "find", Rejected(code=RejectionCode.CANCELLED))
+        return await self._resend(call, ABSENT) or await self._review(call)
+
+    @activity.defn(name="payout.poll")
+    async def poll(self, payment_id: str) -> Standing:
+        """Ask about an accepted payout until the partner says how it ended, or it is overdue."""
+        payment = await self._conclusions.payment(payment_id)
+        if payment.state is not _S.SUBMITTED:
+            return _standing(payment)
+        call = await self._calls.open(payment)
+        if call.guarantees.finds_by_reference:
+            report = await self._calls.find(call)
+            if isinstance(report, Paid | Rejected):
+                return await self._conclude(call, "find", report)
+        age = await self._calls.age(call.row)
+        policy = call.terms.policy
+        if age > policy.overdue_after:
+            detail = "accepted long ago, and neither paid nor refused since"
+            evidence = Evidence(actor="bursar", id=f"overdue/{call.attempt.key}")
+            await self._conclusions.open_case(payment, "overdue", detail, evidence)
+            return _standing(payment).model_copy(update={"overdue": True})
+        raise _again("pending", policy.poll_every)
+
+    @activity.defn(name="payout.ask_to_cancel")
+    async def ask_to_cancel(self, payment_id: str) -> Standing:
+        """Ask the partner to cancel an accepted payout; only its definite yes counts."""
+        payment = await self._conclusions.payment(payment_id)
+        if payment.state is not _S.SUBMITTED:
+            return _standing(payment)
+        call = await self._calls.open(payment)
+        report = await call.partner.cancel(call.attempt)
+        await self._calls.keep(call, "cancel", report)
+        if isinstance(report, Paid | Rejected):
+            return await self._conclude(call, "cancel", report)
+        asked = sum(word.verb == "cancel" for word in await self._calls.words(call))
+        if not isinstance(report, Accepted) and asked <= len(call.terms.policy.ask_again_after):
+            raise _again("no answer to the cancel", call.terms.policy.ask_again_after[asked - 1])
+        return _standing(payment)
+
+    async def _claim(self, payment: Payment) -> Payment:
+        """Commit the attempt before the first byte; whoever loses a race sees who has won."""
+        adapter = self._partners[partner(payment)]
+        attempt = attempt_of(payment, ordinal=1)
+        await self._books.write(
+            Change(
+                key=f"{payment.id}/claim/{attempt.ordinal}",
+                kind="claim",
+                actor="bursar",
+                payment_id=payment.id,
+                moves=(Move(before=_S.RESERVED, after=_S.SUBMITTING),),
+                effective_on=today(),
+                attempt=AttemptOpened(
+                    ordinal=attempt.ordinal,
+                    key=attempt.key,
+                    partner=adapter.name,
+                    wire_hash=hash_of(adapter.render(attempt)),
+                ),
+            )
+        )
+        return await self._conclusions.payment(payment.id)
+
+    async def _after_a_lost_try(self, call: Call) -> Standing:
+        """Find out about a try whose answer nobody kept: the worker died, or took too long."""
+        report: Report = Unknown()
+        if call.guarantees.finds_by_reference:
+            report = await self._calls.find(call)
+        if isinstance(report, Accepted | Paid | Rejected):
+            return await self._conclude(call, "find", report)
+        lost = Unknown(evidence="an earlier try left no answer")
+        await self._calls.keep(
+            call, "submit", lost
+        )  # a send like any other, when sends are counted
+        return await self._unknown(call, lost.evidence)
+
+    async def _after_submit(self, call: Call, report: Report, sent_at: datetime) -> Standing:
+        match report:
+            case Accepted() | Paid() | Rejected():
+                return await self._conclude(call, "submit", report)
+            case NotSent():
+                return await self._send_later(call, report, sent_at, None)
+            case Throttled() if call.guarantees.throttled_is_not_processed:
+                return await self._send_later(call, report, sent_at, report.retry_after_seconds)
+            case Throttled() | NotFound() | Unknown():
+                return await self._unknown(call, report.evidence or report.kind)
+            case _:
+                assert_never(report)
+
+    async def _send_later(
+        self, call: Call, report: Report, sent_at: datetime, retry_after_seconds: float | None
+    ) -> Standing:
+        """Try once more with the same key, since this try has done nothing; or give up in time."""
+        policy = call.terms.policy
+        if not await self._books.mark_unsent(call.attempt.key, sent_at):
+            return await self._unknown(call, "another try was under way at the same time")
+        left = policy.submit_for - (await self._books.now() - call.row.opened_at)
+        if left <= timedelta():
+            if await self._calls.nothing_ever_left(call):
+                return await self._conclude(call, "submit", _never_sent(report))
+            return await self._unknown(call, "not sent again in time; an earlier try may have been")
+        pause = policy.submit_again_after
+        if retry_after_seconds is not None:
+            pause = max(pause, timedelta(seconds=retry_after_seconds))
+        raise _again("not sent", min(pause, left, PAUSE_MAX))
+
+    async def _unknown(self, call: Call, reason: str) -> Standing:
+        """Say that nobody knows; the money stays held."""
+        attempt = AttemptClosed(key=call.attempt.key, result="unknown")
+        return await self._move(call, "unknown", _S.OUTCOME_UNKNOWN, reason[:200], attempt=attempt)
+
+    async def _resend(self, call: Call, reason: str) -> Standing | None:
+        """Go back to sending, where the same key may be sent again; else None."""
+        sends = sum(word.verb == "submit" for word in await self._calls.words(call))
+        allowed = (
+            call.row.first_sent_at is not None
+            and not call.guarantees.replays_failures
+            and call.guarantees.may_resend(await self._books.now() - call.row.first_sent_at)
+            and sends <= call.terms.policy.resends_max
+        )
+        if not allowed:
+            return None
+        reopened = AttemptReopened(key=call.attempt.key)
+        return await self._move(call, "resend", _S.SUBMITTING, reason, attempt=reopened)
+
+    async def _repeat_key(self, call: Call) -> Standing:
+        """Where nothing can be looked up: repeat a key that is honoured, after a pause; else stop.
+
+        A repeated key is a question too: it gives the first result and never a second payment.
+        """
+        ladder = call.terms.policy.ask_again_after
+        sends = sum(word.verb == "submit" for word in await self._calls.words(call))
+        pause = ladder[min(max(sends, 1), len(ladder)) - 1]
+        waited = await self._books.now() - (call.row.sent_at or call.row.opened_at)
+        if call.guarantees.key_lifetime is not None and waited < pause:
+            raise _again("still unknown", pause - waited)
+        return await self._resend(call, REPEATED) or await self._review(call)
+
+    async def _review(self, call: Call) -> Standing:
+        """Hand an unknown outcome to people: automatic ways are spent."""
+        detail = "the partner gave no definite answer; find out, and resolve with evidence"
+        case = CaseOpened(kind="outcome_unknown", detail=detail)
+        return await self._move(call, "review", _S.IN_REVIEW, detail, case=case)
+
+    async def _move(
+        self,
+        call: Call,
+        kind: str,
+        after: PaymentState,
+        reason: str,
+        *,
+        attempt: AttemptClosed | AttemptReopened | None = None,
+        case: CaseOpened | None = None,
+    ) -> Standing:
+        """Move the payment without moving money; its sequence number makes each move's key."""
+        payment = call.payment
+        written = await self._books.write(
+            Change(
+                key=f"{payment.id}/{kind}/{payment.seq}",
+                kind=kind,
+                actor="bursar",
+                reason=reason,
+                payment_id=payment.id,
+                moves=(Move(before=payment.state, after=after),),
+                effective_on=today(),
+                attempt=attempt,
+                case=case,
+            )
+        )
+        check_in_effect(written, payment)
+        return _standing(await self._conclusions.payment(payment.id))
+
+    async def _ask_later(self, call: Call, report: Report) -> Standing:
+        """Take the next rung of the ladder, or hand over to people after the last."""
+        ladder = call.terms.policy.ask_again_after
+        rung = len(await self._calls.look_ups(call))
+        lag = call.guarantees.absence_after
+        waits_for_proof = isinstance(report, NotFound) and lag is not None
+        left = lag - await self._calls.age(call.row) if lag is not None else timedelta()
+        if rung > len(ladder) and not (waits_for_proof and left > timedelta()):
+            return await self._review(call)
+        pause = ladder[min(rung, len(ladder)) - 1]
+        raise _again("still unknown", max(pause, left) if waits_for_proof else pause)
+
+    async def _conclude(
+        self, call: Call, verb: str, report: Accepted | Paid | Rejected
+    ) -> Standing:
+        evidence = Evidence(
+            actor=f"partner:{call.partner.name}",
+            id=f"{verb}/{call.attempt.key}",
+            value_on=report.value_on if isinstance(report, Paid) else None,
+        )
+        return await self._conclusions.conclude(call.payment.id, report, evidence)
+
+
+def _standing(payment: Payment) -> Standing:
+    return Standing(payment_id=payment.id, state=payment.state)
+
+
+def _again(why: str, pause: timedelta) -> ApplicationError:
+    """Return the error that makes Temporal run the activity again after a pause."""
+    return ApplicationError(
+        why, type="TryAgain", next_retry_delay=pause, category=ApplicationErrorCategory.BENIGN
+    )
+
+
+def _never_sent(report: Report) -> Rejected:
+    """Return the definite no of a payout that could not be handed over in its time."""
+    return Rejected(code=RejectionCode.NOT_SUPPORTED, evidence=f"not sent in time: {report.kind}")

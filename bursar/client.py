@@ -1,0 +1,263 @@
+"""The client: what a backend calls. It needs Temporal, and no database."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Awaitable
+from typing import Any, TypeVar
+
+from temporalio.api.errordetails.v1 import NamespaceNotFoundFailure, WorkflowNotReadyFailure
+from temporalio.client import (
+    Client,
+    WorkflowFailureError,
+    WorkflowHandle,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
+from temporalio.common import (
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
+from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from bursar import names, temporal
+from bursar.actions import Answer, Approve, Cancel, Deny, Resolve
+from bursar.errors import (
+    ActionRefused,
+    InvalidRequest,
+    PaymentConflict,
+    PaymentNotFound,
+    ServiceUnavailable,
+)
+from bursar.payments import (
+    PaymentKind,
+    PaymentResult,
+    PaymentState,
+    PayoutRequest,
+    TransferRequest,
+    content_hash,
+)
+
+_T = TypeVar("_T")
+
+PAUSES_SECONDS = (0.05, 0.1, 0.2, 0.4, 0.8)
+"""Between tries of an act that reached a run at the very moment of another step."""
+
+
+class PaymentHandle:
+    """One payment, wherever it stands."""
+
+    def __init__(
+        self, handle: WorkflowHandle[Any, Any], payment_id: str, *, existed: bool = False
+    ) -> None:
+        self._handle = handle
+        self.id = payment_id
+        self.existed = existed
+        """True: the same request had been sent before, and this call started nothing."""
+
+    async def status(self) -> PaymentState:
+        """Return where the payment stands, as far as Temporal's index knows.
+
+        The index follows within about a second and shows the states in which somebody waits;
+        between them a payment shows the last one. The books have the exact state.
+
+        Raises:
+            PaymentNotFound: Temporal knows no such payment (any more).
+            ServiceUnavailable: Temporal does not answer.
+        """
+        found = await _answered(self._handle.describe(), self.id)
+        state = found.typed_search_attributes.get(names.PAYMENT_STATE)
+        return PaymentState(state) if state else PaymentState.RECEIVED
+
+    async def result(self) -> PaymentResult:
+        """Wait for the end of the payment and return it, however long that takes.
+
+        Raises:
+            PaymentConflict: The register knows the id with other content; nothing was done.
+            InvalidRequest: The payment was started with a malformed request; nothing was done.
+            PaymentNotFound: Temporal knows no such payment (any more).
+            ServiceUnavailable: Temporal does not answer.
+        """
+        try:
+            answer = await _answered(self._handle.result(), self.id)
+        except WorkflowFailureError as error:
+            if isinstance(error.cause, ApplicationError):
+                if error.cause.type == "PaymentConflict":
+                    raise PaymentConflict(self.id) from error
+                if error.cause.type == "InvalidRequest":
+                    raise InvalidRequest(error.cause.message) from error
+            raise ServiceUnavailable(
+                f"the run of {self.id} was ended from outside ({error.cause}); "
+                "what became of the money is in the books: ask the gateway"
+            ) from error
+        return PaymentResult.model_validate(answer)
+
+    async def approve(
+        self, by: str, reason: str | None = None, *, content_hash: str | None = None
+    ) -> Answer:
+        """Approve the payment in the name of `by`; see `Answer.verdict` for what came of it."""
+        return await self._act(
+            names.APPROVE, Approve(by=by, reason=reason, content_hash=content_hash)
+        )
+
+    async def deny(self, by: str, reason: str) -> Answer:
+        """Deny the payment in the name of `by`."""
+        return await self._act(names.DENY, Deny(by=by, reason=reason))
+
+    async def cancel(self, by: str, reason: str) -> Answer:
+        """Cancel the payment: `cancelled`, or `too_late` once it has been handed over."""
+        return await self._act(names.CANCEL, Cancel(by=by, reason=reason))
+
+    async def resolve(self, decision: Resolve) -> Answer:
+        """Decide a payment in review, with evidence and two people."""
+        return await self._act(names.RESOLVE, decision)
+
+    async def _act(self, verb: str, action: Approve | Deny | Cancel | Resolve) -> Answer:
+        update_id = uuid.uuid4().hex  # the same for every try, so that all of them are one act
+        for pause in (*PAUSES_SECONDS, None):
+            update = self._handle.execute_update(verb, action, id=update_id, result_type=Answer)
+            try:
+                return Answer.model_validate(await _answered(update, self.id))
+            except WorkflowUpdateFailedError as error:
+                raise ActionRefused(f"{verb} of {self.id} was refused: {error.cause}") from error
+            except ServiceUnavailable as error:
+                if pause is None or not _came_too_close(error.__cause__):
+                    raise
+                await asyncio.sleep(pause)
+        raise AssertionError("the last try returns or raises")
+
+
+class PayoutHandle(PaymentHandle):
+    """One payout."""
+
+
+class TransferHandle(PaymentHandle):
+    """One transfer."""
+
+
+class Bursar:
+    """The way in: starts payments and reaches those that run."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    @classmethod
+    async def connect(cls, address: str = "127.0.0.1:7233", *, namespace: str = "bursar") -> Bursar:
+        """Connect to the Temporal server that runs the payments.
+
+        Raises:
+            ServiceUnavailable: Nobody answers at the address.
+        """
+        return cls(await temporal.connect(address, namespace))
+
+    async def pay_out(self, request: PayoutRequest) -> PayoutHandle:
+        """Start a payout; the same request again gives the same payout.
+
+        Raises:
+            PaymentConflict: The id belongs to a payout with other content.
+            ServiceUnavailable: Temporal did not answer; repeat with the same request.
+        """
+        summary = f"payout {request.amount} from {request.account}"
+        handle, existed = await self._start(names.PAYOUT_WORKFLOW, request, summary)
+        return PayoutHandle(handle, request.id, existed=existed)
+
+    async def transfer(self, request: TransferRequest) -> TransferHandle:
+        """Start a transfer; the same request again gives the same transfer.
+
+        Raises:
+            PaymentConflict: The id belongs to a transfer with other content.
+            ServiceUnavailable: Temporal did not answer; repeat with the same request.
+        """
+        summary = f"transfer {request.amount} from {request.source} to {request.destination}"
+        handle, existed = await self._start(names.TRANSFER_WORKFLOW, request, summary)
+        return TransferHandle(handle, request.id, existed=existed)
+
+    def payout(self, payment_id: str) -> PayoutHandle:
+        """Return the handle of a payout that was started before; asks nobody."""
+        return PayoutHandle(self._handle(payment_id), payment_id, existed=True)
+
+    def transfer_handle(self, payment_id: str) -> TransferHandle:
+        """Return the handle of a transfer that was started before; asks nobody."""
+        return TransferHandle(self._handle(payment_id), payment_id, existed=True)
+
+    def _handle(self, payment_id: str) -> WorkflowHandle[Any, Any]:
+        return self._client.get_workflow_handle(names.workflow_id(payment_id))
+
+    async def _start(
+        self, workflow: str, request: PayoutRequest | TransferRequest, summary: str
+    ) -> tuple[WorkflowHandle[Any, Any], bool]:
+        digest = content_hash(request)
+        start = self._client.start_workflow(
+            workflow,
+            request,
+            id=names.workflow_id(request.id),
+            task_queue=names.PAYMENTS_QUEUE,
+            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+            memo={names.CONTENT_HASH_MEMO: digest},
+            search_attributes=_attributes(request),
+            static_summary=summary[:200],
+        )
+        try:
+            return await _answered(start, request.id), False
+        except WorkflowAlreadyStartedError:
+            handle = self._handle(request.id)
+            known = await _answered(handle.describe(), request.id)
+            if await known.memo_value(names.CONTENT_HASH_MEMO, None) != digest:
+                raise PaymentConflict(request.id) from None
+            return handle, True
+
+
+def _attributes(request: PayoutRequest | TransferRequest) -> TypedSearchAttributes:
+    """Return what the payment is found by in Temporal's index; never a name or a number."""
+    kind = PaymentKind.PAYOUT if isinstance(request, PayoutRequest) else PaymentKind.TRANSFER
+    pairs: list[SearchAttributePair[Any]] = [
+        SearchAttributePair(names.PAYMENT_KIND, kind.value),
+        SearchAttributePair(names.PAYMENT_STATE, PaymentState.RECEIVED.value),
+        SearchAttributePair(names.CURRENCY, request.amount.currency),
+        SearchAttributePair(names.AMOUNT_MINOR, request.amount.amount_minor),
+        SearchAttributePair(names.TENANT, request.tenant),
+        SearchAttributePair(names.NEEDS_OPS, False),
+    ]
+    if request.batch_id:
+        pairs.append(SearchAttributePair(names.BATCH_ID, request.batch_id))
+    if isinstance(request, PayoutRequest) and request.partner:
+        pairs.append(SearchAttributePair(names.PARTNER, request.partner))
+    return TypedSearchAttributes(pairs)
+
+
+async def _answered(call: Awaitable[_T], payment_id: str) -> _T:
+    """Await a call to Temporal and say in our words what went wrong."""
+    try:
+        return await call
+    except WorkflowUpdateRPCTimeoutOrCancelledError as error:
+        raise ServiceUnavailable(
+            f"no answer about {payment_id} in time; repeat the call, it is safe"
+        ) from error
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND and not _of_the_namespace(error):
+            if "already completed" in str(error):
+                raise ActionRefused(
+                    f"{payment_id} has ended already; nothing was changed", code="already_final"
+                ) from error
+            raise PaymentNotFound(payment_id) from error
+        raise ServiceUnavailable(
+            f"Temporal did not answer about {payment_id} ({error}); repeat the call, it is safe"
+        ) from error
+
+
+def _of_the_namespace(error: RPCError) -> bool:
+    """Tell whether what was not found is the namespace itself, and not the payment in it."""
+    details = error.grpc_status.details
+    return any(detail.Is(NamespaceNotFoundFailure.DESCRIPTOR) for detail in details)
+
+
+def _came_too_close(error: BaseException | None) -> bool:
+    """Tell whether the server put an update down because the run was just taking a step."""
+    return isinstance(error, RPCError) and any(
+        detail.Is(WorkflowNotReadyFailure.DESCRIPTOR) for detail in error.grpc_status.details
+    )

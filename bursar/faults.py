@@ -1,0 +1,21 @@
+"""Faults in settings: what is wrong, in one line, by the name that a person can set."""
+
+from __future__ import annotations
+
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
+
+
+def settings_fault(error: ValidationError | SettingsError, prefix: str) -> str:
+    """Return what is wrong with settings, without any of their values, which may be secret.
+
+    Args:
+        error: What reading them raised.
+        prefix: What their variables begin with, such as "BURSAR_".
+    """
+    if isinstance(error, SettingsError):  # a value that should be JSON, such as a list, is none
+        return str(error).partition("\n")[0]
+    return "; ".join(
+        f"{prefix}{'_'.join(str(part) for part in fault['loc']).upper()}: {fault['msg']}"
+        for fault in error.errors(include_input=False, include_url=False)
+    )

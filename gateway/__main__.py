@@ -1,0 +1,66 @@
+"""Run the gateway: `python -m gateway`."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+
+import structlog
+import uvicorn
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
+
+from bursar.errors import BursarError
+from bursar.exit import leave
+from bursar.faults import settings_fault
+from gateway.app import create_app
+from gateway.logs import write_json_logs
+from gateway.resources import open_resources
+from gateway.settings import Settings, read_settings
+from gateway.tokens import TokensFileInvalid
+
+NOT_STARTED = 2
+
+_log = structlog.get_logger("gateway")
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT, then let running requests end."""
+    async with open_resources(settings) as resources:
+        server = uvicorn.Server(
+            uvicorn.Config(
+                create_app(resources),
+                host=settings.gateway_host,
+                port=settings.gateway_port,
+                log_config=None,  # ours is set already
+                access_log=False,  # the door writes one line for each request
+                server_header=False,
+                timeout_graceful_shutdown=settings.gateway_shutdown_seconds,
+            )
+        )
+        # uvicorn raises a signal once more after it has stopped for it; here that means nothing.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: setattr(server, "should_exit", True))
+        _log.info("serving", host=settings.gateway_host, port=settings.gateway_port)
+        await server.serve()
+        _log.info("stopped")
+
+
+def main() -> int:
+    """Read the settings and serve; say in one line why not, where it cannot start."""
+    write_json_logs()
+    try:
+        asyncio.run(serve(read_settings()))
+    except (ValidationError, SettingsError) as error:  # their own text may repeat secrets
+        fault = settings_fault(error, "BURSAR_")
+        sys.stderr.write(f"gateway: the settings are not right: {fault}\n")
+        return NOT_STARTED
+    except (TokensFileInvalid, BursarError, ConnectionError) as error:
+        sys.stderr.write(f"gateway: {error}\n")
+        return NOT_STARTED
+    return 0
+
+
+if __name__ == "__main__":
+    leave(main())

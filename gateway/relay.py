@@ -1,0 +1,261 @@
+"""The relay: hands stored partner events to workflows until each of them has been taken."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import structlog
+
+from bursar import names
+from bursar.payments import FINAL, PaymentState
+from bursar.reports import EventKind
+from gateway.engine import Engine, EngineRefused, EngineSilent, NotRunning
+from ledger.books import Books, StoredEvent
+
+ACTOR = "service:gateway"
+
+_OWN_WORKFLOWS = {
+    EventKind.CREDIT: (names.DEPOSIT_WORKFLOW, names.deposit_workflow_id),
+    EventKind.RETURNED: (names.RETURN_WORKFLOW, names.return_workflow_id),
+}
+_UNDECIDED = frozenset({PaymentState.OUTCOME_UNKNOWN, PaymentState.IN_REVIEW})
+_NEVER_MOVED = FINAL - {PaymentState.SETTLED, PaymentState.RETURNED}
+_LATE = (names.LATE_EVENT_WORKFLOW, names.late_event_workflow_id)
+
+_log = structlog.get_logger("gateway.relay")
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How fast the relay goes, and when it gives a row a rest."""
+
+    batch: int = 100
+    parallel: int = 16
+    poll_seconds: float = 1.0
+    """How long to wait for a nudge before the table is looked at anyway."""
+    retry_seconds: float = 0.2
+    """The first wait while Temporal or the database is down; it doubles."""
+    retry_seconds_max: float = 5.0
+    tries: int = 3
+    """How often a row is tried while Temporal is up, before its lease brings it again."""
+    failures_max: int = 5
+    """After so many leases in vain, while Temporal is up, a row is set aside."""
+    rest_seconds: float = 600.0
+    """How long a row that was set aside rests before it is tried again."""
+
+
+@dataclass
+class _Trouble:
+    """What is known of a row that failed while Temporal was up."""
+
+    failures: int = 0
+    rests_until: float = 0.0
+    aside: bool = False
+
+
+@dataclass(frozen=True)
+class RelayHealth:
+    """How the relay is doing."""
+
+    lag_seconds: float
+    """Age of the oldest event that the relay holds and no workflow has taken yet."""
+    waiting: int
+    """Events that the relay holds and cannot hand over now."""
+    set_aside: int
+    """Events that failed again and again and rest; each needs a person."""
+    temporal_down: bool
+    books_down: bool
+
+
+@dataclass
+class _Situation:
+    held: list[StoredEvent] = field(default_factory=list)
+    temporal_down: bool = False
+    books_down: bool = False
+
+
+class Relay:
+    """Takes stored events in order of arrival; at least once, so workflows notice a row once.
+
+    While Temporal is down it holds what it has and waits. An event that fails while Temporal is
+    up goes back to the table, whose lease brings it again later; after some such failures it
+    rests, with a note on its payment, so that it stands in nobody's way.
+    """
+
+    def __init__(self, books: Books, engine: Engine, pace: Pace | None = None) -> None:
+        self._books = books
+        self._engine = engine
+        self._pace = pace or Pace()
+        self._nudged = asyncio.Event()
+        self._situation = _Situation()
+        self._troubles: dict[int, _Trouble] = {}
+
+    def nudge(self) -> None:
+        """Say that there is something new to hand over."""
+        self._nudged.set()
+
+    def health(self) -> RelayHealth:
+        """Return how the relay is doing, as of its last look."""
+        now = self._situation
+        oldest = min((event.received_at for event in now.held), default=None)
+        lag = (datetime.now(UTC) - oldest).total_seconds() if oldest else 0.0
+        return RelayHealth(
+            lag_seconds=round(max(lag, 0.0), 3),
+            waiting=len(now.held),
+            set_aside=sum(trouble.aside for trouble in self._troubles.values()),
+            temporal_down=now.temporal_down,
+            books_down=now.books_down,
+        )
+
+    async def run(self) -> None:
+        """Relay until cancelled; whatever fails is logged and tried again."""
+        wait = self._pace.retry_seconds
+        while True:
+            try:
+                await self._relay_one_batch()
+                wait = self._pace.retry_seconds
+            except Exception as error:  # a relay that has died would strand every later event
+                self._situation.books_down = isinstance(error, ConnectionError)
+                _log.error("the relay failed and goes on", error=type(error).__name__)
+                await asyncio.sleep(wait)
+                wait = min(wait * 2, self._pace.retry_seconds_max)
+
+    async def _relay_one_batch(self) -> None:
+        self._nudged.clear()
+        events = await self._books.events_to_relay(self._pace.batch)
+        self._situation.books_down = False
+        due = [event for event in events if not self._rests(event.row_id)]
+        if due:
+            await self._hand_over_all(due)
+        elif not events:
+            await self._wait_for_a_nudge()
+
+    async def _wait_for_a_nudge(self) -> None:
+        try:
+            async with asyncio.timeout(self._pace.poll_seconds):
+                await self._nudged.wait()
+        except TimeoutError:
+            return  # time to look at the table anyway: another gateway may have stored something
+
+    async def _hand_over_all(self, events: Sequence[StoredEvent]) -> None:
+        """Hand a batch over; wait here for as long as Temporal is down."""
+        tries_left = self._pace.tries
+        wait = self._pace.retry_seconds
+        held = list(events)
+        try:
+            while held := await self._one_round(held):
+                self._situation.held = held
+                self._situation.temporal_down = not await self._engine.answers()
+                if self._situation.temporal_down:
+                    _log.warning("Temporal is down, events wait", waiting=len(held))
+                else:
+                    tries_left -= 1  # Temporal is up, so it is these rows
+                if not tries_left:
+                    await self._count_failures(held)
+                    return
+                await asyncio.sleep(wait)
+                wait = min(wait * 2, self._pace.retry_seconds_max)
+            self._situation.temporal_down = False
+        finally:
+            self._situation.held = []
+
+    async def _one_round(self, events: Sequence[StoredEvent]) -> list[StoredEvent]:
+        """Try every event once and return those that were not taken."""
+        gate = asyncio.Semaphore(self._pace.parallel)
+
+        async def attempt(event: StoredEvent) -> bool:
+            async with gate:
+                return await self._hand_over(event)
+
+        ends = await asyncio.gather(*(attempt(event) for event in events), return_exceptions=True)
+        for end in ends:
+            if isinstance(end, BaseException):  # only once all have ended: none runs on unseen
+                raise end
+        return [event for event, end in zip(events, ends, strict=True) if end is False]
+
+    async def _hand_over(self, event: StoredEvent) -> bool:
+        """Hand one event to its workflow and note that; False if nobody took it."""
+        try:
+            if await self._wakes_nobody(event):
+                return True
+            await self._tell(event)
+        except (EngineSilent, EngineRefused) as error:
+            _log.warning("an event was not taken", row_id=event.row_id, error=str(error))
+            return False
+        except ConnectionError:  # the books are down: that is no fault of this event
+            raise
+        except Exception as error:  # a bug that one event sets off must not stop all others
+            _log.error("an event failed", row_id=event.row_id, error=type(error).__name__)
+            return False
+        await self._books.mark_taken(event.row_id)
+        self._troubles.pop(event.row_id, None)
+        return True
+
+    async def _wakes_nobody(self, stored: StoredEvent) -> bool:
+        """Tell whether an event can do without its workflow; each waking costs a task there.
+
+        That a partner has accepted a payout is news only where its outcome is unknown. While our
+        own call is under way the event stays in the table, and its lease brings it again.
+        """
+        event = stored.event
+        if event.kind is not EventKind.ACCEPTED or stored.payment_id is None:
+            return False
+        payment = await self._books.payment(stored.payment_id)
+        if payment is None or payment.state in _UNDECIDED | _NEVER_MOVED:
+            return False
+        if (event.amount_minor, event.currency) != (payment.amount_minor, payment.currency):
+            return False  # not what was asked for: a person has to see it
+        if payment.state is not PaymentState.SUBMITTING:
+            await self._books.set_event_aside(stored.row_id, f"known: {payment.state}")
+            await self._books.mark_taken(stored.row_id)
+        return True
+
+    async def _tell(self, stored: StoredEvent) -> None:
+        """Signal the payment's workflow, or start the one that judges this kind of event."""
+        event = stored.event
+        summary = f"{event.kind} event of {event.partner}"
+        if event.kind not in _OWN_WORKFLOWS and await self._signalled(stored):
+            return
+        workflow, make_id = _OWN_WORKFLOWS.get(event.kind, _LATE)
+        workflow_id = make_id(event.partner, event.event_id)
+        await self._engine.start(workflow, workflow_id, stored.row_id, summary)
+
+    async def _signalled(self, stored: StoredEvent) -> bool:
+        """Signal the payment that an event is about; False if there is none that runs."""
+        if stored.payment_id is None or stored.event.kind is EventKind.UNRECOGNISED:
+            return False
+        try:
+            await self._engine.signal_event(stored.payment_id, stored.row_id)
+        except NotRunning:
+            return False
+        return True
+
+    def _rests(self, row_id: int) -> bool:
+        trouble = self._troubles.get(row_id)
+        return trouble is not None and time.monotonic() < trouble.rests_until
+
+    async def _count_failures(self, failed: Sequence[StoredEvent]) -> None:
+        for event in failed:
+            trouble = self._troubles.setdefault(event.row_id, _Trouble())
+            trouble.failures += 1
+            if trouble.failures >= self._pace.failures_max:
+                await self._set_aside(event, trouble)
+
+    async def _set_aside(self, event: StoredEvent, trouble: _Trouble) -> None:
+        trouble.failures = 0
+        trouble.rests_until = time.monotonic() + self._pace.rest_seconds
+        trouble.aside = True
+        _log.error("an event was set aside", row_id=event.row_id, kind=event.event.kind)
+        if event.payment_id is None:
+            return
+        await self._books.add_note(
+            event.payment_id,
+            key=f"relay/{event.row_id}",
+            actor=ACTOR,
+            kind="event_not_taken",
+            detail=f"no workflow took the stored event {event.row_id}; it is tried again later",
+        )

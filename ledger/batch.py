@@ -1,0 +1,211 @@
+"""Batches: changes as the rows that the database's function takes, and its answers."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import asyncpg
+
+from bursar.errors import ContentConflict
+from bursar.payments import PaymentState
+from ledger.changes import AttemptClosed, AttemptOpened, AttemptReopened, Change, Refusal, Written
+
+WRITE = (
+    "select n, fate, refusal, state from write_changes_v1($1::change_v1[], $2::opening_v1[],"
+    " $3::move_v1[], $4::leg_v1[], $5::attempt_opened_v1[], $6::attempt_closed_v1[],"
+    " $7::attempt_reopened_v1[], $8::event_applied_v1[], $9::case_v1[])"
+)
+
+Row = tuple[Any, ...]
+
+
+@dataclass
+class Rows:
+    """A batch, one list for each of the function's arguments; fields as in the SQL types."""
+
+    changes: list[Row] = field(default_factory=list)
+    openings: list[Row] = field(default_factory=list)
+    moves: list[Row] = field(default_factory=list)
+    legs: list[Row] = field(default_factory=list)
+    opened: list[Row] = field(default_factory=list)
+    closed: list[Row] = field(default_factory=list)
+    reopened: list[Row] = field(default_factory=list)
+    applied: list[Row] = field(default_factory=list)
+    cases: list[Row] = field(default_factory=list)
+
+    def arguments(self) -> tuple[list[Row], ...]:
+        """Return the function's arguments in its order."""
+        return (
+            self.changes,
+            self.openings,
+            self.moves,
+            self.legs,
+            self.opened,
+            self.closed,
+            self.reopened,
+            self.applied,
+            self.cases,
+        )
+
+    def add(self, change: Change, digest: bytes) -> None:
+        """Put one more change into the batch."""
+        n = len(self.changes) + 1
+        self.changes.append(_change_row(change, digest))
+        payment = change.payment_id
+        self.moves += [(n, payment, move.before, move.after) for move in change.moves]
+        for leg in change.legs:
+            expires_at = change.hold_expires_at if leg.held > 0 else None
+            self.legs.append(
+                (
+                    n,
+                    leg.account,
+                    leg.currency,
+                    leg.delta,
+                    leg.held,
+                    leg.hold,
+                    leg.releases,
+                    expires_at,
+                )
+            )
+        if change.opens is not None:
+            self.openings.append(_opening_row(n, change))
+        self._add_attempt(n, change)
+        self.applied += [(n, row_id) for row_id in change.applies_events]
+        if change.case is not None:
+            self.cases.append((n, payment, change.case.kind, change.case.detail))
+
+    def _add_attempt(self, n: int, change: Change) -> None:
+        payment = change.payment_id
+        match change.attempt:
+            case AttemptOpened() as one:
+                self.opened.append((n, payment, one.ordinal, one.key, one.partner, one.wire_hash))
+            case AttemptClosed() as one:
+                self.closed.append((n, payment, one.key, one.result, one.partner_ref, one.code))
+            case AttemptReopened() as one:
+                self.reopened.append((n, payment, one.key))
+            case None:
+                pass
+
+
+def _change_row(change: Change, digest: bytes) -> Row:
+    first = change.moves[0] if change.moves else None
+    refused_from = None
+    if first is not None:
+        refused_from = first.after if first.before is None else first.before
+    return (
+        change.key,
+        digest,
+        change.kind,
+        change.actor,
+        change.reason,
+        change.payment_id,
+        first is not None,
+        first.before if first is not None else None,
+        change.opens.content_hash if change.opens is not None else None,
+        change.if_refused,
+        refused_from,
+        change.effective_on,
+        change.evidence_id,
+        change.reverses,
+        change.attempt.key if change.attempt is not None else None,
+        change.closes_cases,
+    )
+
+
+def _opening_row(n: int, change: Change) -> Row:
+    opens = change.opens
+    if opens is None:
+        raise ValueError(f"{change.key}: it registers nothing")
+    return (
+        n,
+        change.payment_id,
+        opens.kind,
+        opens.tenant,
+        opens.account,
+        opens.currency,
+        opens.amount_minor,
+        opens.fee_minor,
+        opens.partner,
+        opens.content_hash,
+        json.dumps(opens.request),
+        json.dumps(opens.terms),
+        opens.created_by,
+        opens.batch_id,
+        change.moves[0].after,
+    )
+
+
+def check(change: Change) -> None:
+    """Refuse what the database would refuse too, before it takes a place in a batch.
+
+    Raises:
+        ValueError: The change contradicts itself; the message names its key and the reason.
+    """
+    reason = _contradiction(change) or _imbalance(change)
+    if reason is not None:
+        raise ValueError(f"{change.key}: {reason}")
+
+
+def _contradiction(change: Change) -> str | None:
+    """Return what is wrong between the parts of a change."""
+    enters = [place for place, move in enumerate(change.moves) if move.before is None]
+    if enters != ([0] if change.opens is not None else []):
+        return "a payment enters the register by its first move, and only by that"
+    if change.payment_id is None and (
+        change.moves or change.attempt or change.if_refused or change.closes_cases
+    ):
+        return "it moves, tries or ends the case of a payment and does not name it"
+    if any(
+        move.after != after.before
+        for move, after in zip(change.moves, change.moves[1:], strict=False)
+    ):
+        return "each move has to begin where the one before it has ended"
+    return None
+
+
+def _imbalance(change: Change) -> str | None:
+    """Return which currency's legs do not sum to 0."""
+    sums: dict[str, int] = defaultdict(int)
+    for leg in change.legs:
+        sums[leg.currency] += leg.delta
+    for currency, total in sums.items():
+        if total != 0:
+            return f"its legs in {currency} sum to {total} minor units, not to 0"
+    return None
+
+
+def touched(change: Change) -> frozenset[str]:
+    """Return what two changes of one batch may not share: payments, events, changes built upon."""
+    names = {leg.hold for leg in change.legs if leg.hold is not None}
+    names.add(change.payment_id or change.key)
+    names.update(f"event/{row_id}" for row_id in change.applies_events)
+    if change.reverses is not None:
+        names.add(change.reverses)
+    if any(leg.held > 0 for leg in change.legs):
+        names.add(change.key)
+    return frozenset(names)
+
+
+def answer(change: Change, row: asyncpg.Record) -> Written | ContentConflict:
+    """Return what the function's row says of a change."""
+    if row["fate"] == "conflict":
+        return ContentConflict(change.key)
+    return Written(
+        key=change.key,
+        refusal=Refusal(row["refusal"]) if row["refusal"] else None,
+        state=PaymentState(row["state"]) if row["state"] else None,
+        stale=row["fate"] == "stale",
+        repeated=row["fate"] == "repeated",
+    )
+
+
+def rows_of(changes: Sequence[tuple[Change, bytes]]) -> Rows:
+    """Return a batch of changes with their digests as the function's arguments."""
+    rows = Rows()
+    for change, digest in changes:
+        rows.add(change, digest)
+    return rows

@@ -1,0 +1,238 @@
+"""The books as the rest of the house sees them; another engine may stand behind this."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from bursar.payments import PaymentKind, PaymentState
+from bursar.reports import PartnerEvent
+from ledger.changes import Change, Written
+
+
+class _Row(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Account(_Row):
+    """An account with its balance; amounts on its own side (a wallet's money is positive)."""
+
+    path: str
+    tenant: str | None
+    kind: str
+    currency: str
+    posted_minor: int
+    held_minor: int
+    available_minor: int
+    floor_minor: int | None
+    ceiling_minor: int | None
+    closed: bool
+
+
+class Payment(_Row):
+    """A payment as the register has it."""
+
+    id: str
+    kind: PaymentKind
+    tenant: str
+    state: PaymentState
+    seq: int
+    """How many transitions it has made so far; the number of the last one."""
+    content_hash: str
+    partner: str | None
+    currency: str
+    amount_minor: int
+    fee_minor: int
+    request: dict[str, Any]
+    terms: dict[str, Any]
+    created_by: str
+    created_at: AwareDatetime
+    updated_at: AwareDatetime
+
+
+class AttemptRow(_Row):
+    """One attempt: what was claimed, when, and what is known of it."""
+
+    payment_id: str
+    ordinal: int
+    key: str
+    partner: str
+    wire_hash: str
+    opened_at: AwareDatetime
+    sent_at: AwareDatetime | None
+    """Since when bytes may have left; None: not since it was opened or reopened."""
+    first_sent_at: AwareDatetime | None
+    """When bytes may have left for the first time; this is never taken back."""
+    result: str | None
+    partner_ref: str | None
+    code: str | None
+
+
+class PartnerWord(_Row):
+    """One answer of a partner, kept for ever."""
+
+    attempt_key: str
+    verb: str
+    """submit, find or cancel."""
+    kind: str
+    """The report's kind."""
+    partner_ref: str | None = None
+    code: str | None = None
+    evidence: str = ""
+    answered_at: AwareDatetime | None = None
+    """Given by the database when it is stored."""
+
+
+class StoredEvent(_Row):
+    """A partner's event as stored, with its row id and what became of it."""
+
+    row_id: int
+    event: PartnerEvent
+    payment_id: str | None
+    received_at: AwareDatetime
+    taken_at: AwareDatetime | None
+    """When a workflow has taken notice of it."""
+    applied_at: AwareDatetime | None
+    """When it has been taken account of in the books or set aside with a note."""
+
+
+class ApprovalRow(_Row):
+    """One person's word on a payment; kept once per payment, principal and decision."""
+
+    payment_id: str
+    principal: str
+    decision: str
+    """A lower-case word of up to 40 characters: approve, deny, resolve_paid, …"""
+    role: str
+    content_hash: str
+    rule_version: str
+    reason: str | None
+    channel: str
+    """How it came: update, signal or gateway."""
+    at: AwareDatetime
+
+
+class CaseRow(_Row):
+    """Something about a payment that a person has to look at."""
+
+    id: int
+    payment_id: str | None
+    kind: str
+    detail: str
+    opened_at: AwareDatetime
+    opened_by: str
+    closed_at: AwareDatetime | None
+    closed_by: str | None
+    resolution: str | None
+
+
+class AccountToOpen(_Row):
+    """An account to open; again with the same content it is no change, with other a conflict."""
+
+    path: str
+    kind: str
+    currency: str
+    tenant: str | None = None
+    floor_minor: int | None = None
+    ceiling_minor: int | None = None
+    soft: bool = False
+
+
+class Books(Protocol):
+    """Journal and register. Every method is safe to repeat.
+
+    All methods raise `ConnectionError` when the database does not answer: nothing is known then
+    of what the call did, and a repeat is safe.
+    """
+
+    async def write(self, change: Change) -> Written:
+        """Write a change once; returns when the commit that carries it is durable.
+
+        Raises:
+            ContentConflict: The key is known with other content.
+            LedgerBusy: The queue is full; nothing was written.
+            ValueError: The change is malformed: unknown account, unbalanced, a forbidden move.
+        """
+
+    async def open_accounts(self, accounts: Sequence[AccountToOpen]) -> None:
+        """Open accounts that do not exist yet.
+
+        Raises:
+            ContentConflict: An account exists with another kind, currency, tenant or bounds.
+        """
+
+    async def account(self, path: str) -> Account | None:
+        """Return one account with its balance, or None."""
+
+    async def payment(self, payment_id: str) -> Payment | None:
+        """Return a payment's row, or None."""
+
+    async def attempts(self, payment_id: str) -> list[AttemptRow]:
+        """Return a payment's attempts, oldest first."""
+
+    async def mark_sent(self, attempt_key: str) -> datetime | None:
+        """Record that bytes may leave from now on; returns the `sent_at` that it has set.
+
+        None where it was set already: only the caller that gets a moment may send. Committed
+        before it returns, so that a repeat of a crashed call knows to ask first.
+        """
+
+    async def mark_unsent(self, attempt_key: str, sent_at: datetime) -> bool:
+        """Record that certainly nothing left after all, so that the next try may send.
+
+        Takes back only the mark that was set at `sent_at`; False where that mark is there no
+        more, since who says "not sent" late must not clear the mark of a newer send.
+        """
+
+    async def add_word(self, word: PartnerWord) -> None:
+        """Keep a partner's answer."""
+
+    async def words(self, payment_id: str) -> list[PartnerWord]:
+        """Return every answer to a payment's attempts, oldest first."""
+
+    async def add_note(
+        self, payment_id: str, *, key: str, actor: str, kind: str, detail: str
+    ) -> None:
+        """Put a remark on a payment's timeline, once per key: a wish, or what came unreadable."""
+
+    async def store_event(
+        self, event: PartnerEvent, raw: bytes, headers: dict[str, str]
+    ) -> int | None:
+        """Store an authentic event with its raw bytes; None if it was there already."""
+
+    async def events_to_relay(self, limit: int) -> list[StoredEvent]:
+        """Return events that no workflow has taken notice of, oldest first, leased for a while.
+
+        One that was taken and is not applied long after is offered again: a workflow notices a
+        row once, and one that is lost with Temporal's database would never apply it.
+        """
+
+    async def mark_taken(self, row_id: int) -> None:
+        """Record that a workflow has taken notice of an event."""
+
+    async def event(self, row_id: int) -> StoredEvent | None:
+        """Return one stored event."""
+
+    async def open_events(self, payment_id: str) -> list[StoredEvent]:
+        """Return a payment's events that are not applied yet, in order of occurrence."""
+
+    async def set_event_aside(self, row_id: int, verdict: str) -> None:
+        """Record that an event needs no change, and why: repeated, stale."""
+
+    async def add_approval(self, approval: ApprovalRow) -> bool:
+        """Keep a person's word on a payment; False if the same word is there already.
+
+        A person may say several different words: approve, and deny later.
+        """
+
+    async def approvals(self, payment_id: str) -> list[ApprovalRow]:
+        """Return what people said of a payment, oldest first."""
+
+    async def open_cases(self, payment_id: str) -> list[CaseRow]:
+        """Return a payment's cases that nobody has closed yet, oldest first."""
+
+    async def now(self) -> datetime:
+        """Return the database's clock: the one clock that decides."""

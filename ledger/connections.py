@@ -1,0 +1,97 @@
+"""Connections to the books: how they are set, and what their errors mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import asyncpg
+
+from bursar.errors import ContentConflict
+
+SERVER_SETTINGS = {
+    "application_name": "bursar",
+    "lock_timeout": "2s",
+    "statement_timeout": "5s",
+    "synchronous_commit": "on",
+    "timezone": "UTC",
+}
+CONNECT_SECONDS = 5.0
+COMMAND_SECONDS = 10.0
+"""Longer than the server's own limit: it only ends a wait for a server that says nothing."""
+
+BUG = "BK001"
+"""The SQLSTATE with which our functions answer what nobody may ask for."""
+CONFLICT = "BK002"
+"""The SQLSTATE with which they answer what exists with other content; the message is its key."""
+
+_TRANSIENT = (
+    asyncpg.SerializationError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.LockNotAvailableError,
+)
+_MALFORMED = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
+_LOST = (
+    OSError,
+    EOFError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.StatementCompletionUnknownError,
+    asyncpg.DiskFullError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+)
+
+
+def is_transient(error: Exception) -> bool:
+    """Tell whether the database rolled back for a reason that may be gone the next time."""
+    return isinstance(error, _TRANSIENT)
+
+
+def is_cancelled(error: Exception) -> bool:
+    """Tell whether the database gave up, and rolled back, because the statement took too long."""
+    return isinstance(error, asyncpg.QueryCanceledError)
+
+
+def is_malformed(error: Exception) -> bool:
+    """Tell whether the database rolled back because of what it was asked to write."""
+    return isinstance(error, _MALFORMED) or getattr(error, "sqlstate", None) == BUG
+
+
+def is_lost(error: Exception) -> bool:
+    """Tell whether it is unknown what the database did, so that only a repeat can tell."""
+    return isinstance(error, _LOST) and not (is_cancelled(error) or is_malformed(error))
+
+
+def as_malformed(error: Exception, key: str) -> ValueError:
+    """Return the error of a caller's bug: what it is about, and what the database says of it."""
+    text = str(error)
+    return ValueError(text if text.startswith(f"{key}: ") else f"{key}: {text}")
+
+
+@contextmanager
+def answering(what: str) -> Iterator[None]:
+    """Turn the driver's errors into those that the books promise.
+
+    Args:
+        what: What is asked, for the message.
+
+    Raises:
+        ConnectionError: The database did not answer, or could not: a repeat is safe.
+        ValueError: The database found the call malformed.
+        ContentConflict: What is asked for exists with other content.
+    """
+    try:
+        yield
+    except Exception as error:
+        if is_malformed(error):
+            raise as_malformed(error, what) from error
+        if is_lost(error) or is_transient(error) or is_cancelled(error):
+            raise ConnectionError(f"the books do not answer {what}: {error}") from error
+        if getattr(error, "sqlstate", None) == CONFLICT:
+            raise ContentConflict(str(error)) from error
+        raise

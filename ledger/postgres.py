@@ -1,0 +1,292 @@
+"""The books in PostgreSQL: changes through the scribe, all else by functions and plain reads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+import asyncpg
+
+from bursar.errors import ContentConflict
+from bursar.ids import payment_of
+from bursar.reports import PartnerEvent
+from ledger.books import (
+    Account,
+    AccountToOpen,
+    ApprovalRow,
+    AttemptRow,
+    CaseRow,
+    PartnerWord,
+    Payment,
+    StoredEvent,
+)
+from ledger.changes import Change, Written
+from ledger.connections import COMMAND_SECONDS, CONNECT_SECONDS, SERVER_SETTINGS, answering
+from ledger.scribe import Scribe
+
+RELAY_LEASE = timedelta(seconds=15)
+"""How long an event that was handed to a relay is kept from another."""
+
+_ACCOUNT = """
+select a.path, a.tenant, a.kind, a.currency, b.side * b.posted as posted_minor,
+       b.held as held_minor, b.side * b.posted - b.held as available_minor,
+       b.floor as floor_minor, b.ceiling as ceiling_minor, b.closed
+  from accounts a join balances b on b.account_id = a.id where a.path = $1
+"""
+_PAYMENT = """
+select id, kind, tenant, state, seq, content_hash, partner, currency, amount_minor, fee_minor,
+       request, terms, created_by, created_at, updated_at
+  from payments where id = $1
+"""
+_WORDS = """
+select w.attempt_key, w.verb, w.kind, w.partner_ref, w.code, w.evidence, w.answered_at
+  from partner_words w join attempts a on a.key = w.attempt_key
+ where a.payment_id = $1 order by w.id
+"""
+_OPEN_EVENTS = """
+select * from partner_events where payment_id = $1 and applied_at is null order by occurred_at, id
+"""
+
+
+class PostgresBooks:
+    """`ledger.books.Books` on one PostgreSQL database."""
+
+    def __init__(self, pool: asyncpg.Pool, scribe: Scribe) -> None:
+        self._pool = pool
+        self._scribe = scribe
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, dsn: str, *, lanes: int = 2, pool_size: int = 8
+    ) -> AsyncIterator[PostgresBooks]:
+        """Open the books; on leaving, what waits is written first.
+
+        Args:
+            dsn: postgresql://…, as a login in the role bursar_writer.
+            lanes: Connections that write changes.
+            pool_size: Connections for everything else, opened as they are needed.
+
+        Raises:
+            ConnectionError: The database does not answer.
+        """
+
+        async def connect() -> asyncpg.Connection:
+            return await asyncpg.connect(
+                dsn,
+                timeout=CONNECT_SECONDS,
+                command_timeout=COMMAND_SECONDS,
+                server_settings=SERVER_SETTINGS,
+            )
+
+        with answering("at all"):
+            pool = await asyncpg.create_pool(
+                dsn,
+                min_size=1,
+                max_size=pool_size,
+                timeout=CONNECT_SECONDS,
+                command_timeout=COMMAND_SECONDS,
+                server_settings=SERVER_SETTINGS,
+            )
+        scribe = Scribe(connect, lanes=lanes)
+        try:
+            yield cls(pool, scribe)
+        finally:
+            await scribe.aclose()
+            await pool.close()
+
+    async def write(self, change: Change) -> Written:
+        """Write a change once; returns when the commit that carries it is durable."""
+        return await self._scribe.write(change)
+
+    async def open_accounts(self, accounts: Sequence[AccountToOpen]) -> None:
+        """Open accounts that do not exist yet."""
+        by_path = {account.path: account for account in accounts}
+        for account in accounts:
+            if by_path[account.path] != account:
+                raise ContentConflict(account.path)
+        rows = [by_path[path] for path in sorted(by_path)]
+        await self._value(
+            "select open_accounts_v1($1, $2, $3, $4, $5, $6, $7)",
+            [row.path for row in rows],
+            [row.kind for row in rows],
+            [row.currency for row in rows],
+            [row.tenant for row in rows],
+            [row.floor_minor for row in rows],
+            [row.ceiling_minor for row in rows],
+            [row.soft for row in rows],
+        )
+
+    async def account(self, path: str) -> Account | None:
+        """Return one account with its balance, or None."""
+        rows = await self._rows(_ACCOUNT, path)
+        return Account.model_validate(dict(rows[0])) if rows else None
+
+    async def payment(self, payment_id: str) -> Payment | None:
+        """Return a payment's row, or None."""
+        rows = await self._rows(_PAYMENT, payment_id)
+        if not rows:
+            return None
+        row = dict(rows[0])
+        return Payment.model_validate(
+            row | {"request": json.loads(row["request"]), "terms": json.loads(row["terms"])}
+        )
+
+    async def attempts(self, payment_id: str) -> list[AttemptRow]:
+        """Return a payment's attempts, oldest first."""
+        rows = await self._rows(
+            "select * from attempts where payment_id = $1 order by ordinal", payment_id
+        )
+        return [AttemptRow.model_validate(dict(row)) for row in rows]
+
+    async def mark_sent(self, attempt_key: str) -> datetime | None:
+        """Record that bytes may leave from now on; None where that was recorded already."""
+        sent_at: datetime | None = await self._value("select mark_sent_v1($1)", attempt_key)
+        return sent_at
+
+    async def mark_unsent(self, attempt_key: str, sent_at: datetime) -> bool:
+        """Record that certainly nothing left after all, if the mark is still that one."""
+        return bool(await self._value("select mark_unsent_v1($1, $2)", attempt_key, sent_at))
+
+    async def add_word(self, word: PartnerWord) -> None:
+        """Keep a partner's answer."""
+        await self._value(
+            "select add_word_v1($1, $2, $3, $4, $5, $6)",
+            word.attempt_key,
+            word.verb,
+            word.kind,
+            word.partner_ref,
+            word.code,
+            word.evidence,
+        )
+
+    async def words(self, payment_id: str) -> list[PartnerWord]:
+        """Return every answer to a payment's attempts, oldest first."""
+        rows = await self._rows(_WORDS, payment_id)
+        return [PartnerWord.model_validate(dict(row)) for row in rows]
+
+    async def add_note(
+        self, payment_id: str, *, key: str, actor: str, kind: str, detail: str
+    ) -> None:
+        """Put a remark on a payment's timeline, once per key."""
+        await self._value(
+            "select add_note_v1($1, $2, $3, $4, $5)", payment_id, key, actor, kind, detail
+        )
+
+    async def store_event(
+        self, event: PartnerEvent, raw: bytes, headers: dict[str, str]
+    ) -> int | None:
+        """Store an authentic event with its raw bytes; None if it was there already."""
+        row_id: int | None = await self._value(
+            "select store_event_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+            event.partner,
+            event.event_id,
+            event.kind,
+            event.reference,
+            event.partner_ref,
+            event.amount_minor,
+            event.currency,
+            event.code,
+            event.detail,
+            event.value_on,
+            event.occurred_at,
+            payment_of(event.reference) if event.reference is not None else None,
+            raw,
+            json.dumps(headers),
+        )
+        return row_id
+
+    async def events_to_relay(self, limit: int) -> list[StoredEvent]:
+        """Return events that no workflow has taken notice of, oldest first, leased for a while."""
+        rows = await self._rows("select * from events_to_relay_v1($1, $2)", limit, RELAY_LEASE)
+        return [_stored_event(row) for row in rows]
+
+    async def mark_taken(self, row_id: int) -> None:
+        """Record that a workflow has taken notice of an event."""
+        await self._value("select mark_taken_v1($1)", row_id)
+
+    async def event(self, row_id: int) -> StoredEvent | None:
+        """Return one stored event."""
+        rows = await self._rows("select * from partner_events where id = $1", row_id)
+        return _stored_event(rows[0]) if rows else None
+
+    async def open_events(self, payment_id: str) -> list[StoredEvent]:
+        """Return a payment's events that are not applied yet, in order of occurrence."""
+        return [_stored_event(row) for row in await self._rows(_OPEN_EVENTS, payment_id)]
+
+    async def set_event_aside(self, row_id: int, verdict: str) -> None:
+        """Record that an event needs no change, and why: repeated, stale."""
+        await self._value("select set_event_aside_v1($1, $2)", row_id, verdict)
+
+    async def add_approval(self, approval: ApprovalRow) -> bool:
+        """Keep a person's word on a payment; False if the same word is there already."""
+        added = await self._value(
+            "select add_approval_v1($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            approval.payment_id,
+            approval.principal,
+            approval.decision,
+            approval.role,
+            approval.content_hash,
+            approval.rule_version,
+            approval.reason,
+            approval.channel,
+            approval.at,
+        )
+        return bool(added)
+
+    async def approvals(self, payment_id: str) -> list[ApprovalRow]:
+        """Return what people said of a payment, oldest first."""
+        rows = await self._rows(
+            "select * from approvals where payment_id = $1 order by at, principal, decision",
+            payment_id,
+        )
+        return [ApprovalRow.model_validate(dict(row)) for row in rows]
+
+    async def open_cases(self, payment_id: str) -> list[CaseRow]:
+        """Return a payment's cases that nobody has closed yet, oldest first."""
+        rows = await self._rows(
+            "select * from cases where payment_id = $1 and closed_at is null order by id",
+            payment_id,
+        )
+        return [CaseRow.model_validate(dict(row)) for row in rows]
+
+    async def now(self) -> datetime:
+        """Return the database's clock: the one clock that decides."""
+        moment: datetime = await self._value("select clock_timestamp()")
+        return moment
+
+    async def _rows(self, query: str, *arguments: Any) -> list[asyncpg.Record]:
+        with answering(f"{query!r}"):
+            rows: list[asyncpg.Record] = await self._pool.fetch(query, *arguments)
+        return rows
+
+    async def _value(self, query: str, *arguments: Any) -> Any:
+        with answering(f"{query!r}"):
+            return await self._pool.fetchval(query, *arguments)
+
+
+def _stored_event(row: asyncpg.Record) -> StoredEvent:
+    event = PartnerEvent(
+        partner=row["partner"],
+        event_id=row["event_id"],
+        kind=row["kind"],
+        reference=row["reference"],
+        partner_ref=row["partner_ref"],
+        amount_minor=row["amount_minor"],
+        currency=row["currency"],
+        code=row["code"],
+        detail=row["detail"],
+        value_on=row["value_on"],
+        occurred_at=row["occurred_at"],
+    )
+    return StoredEvent(
+        row_id=row["id"],
+        event=event,
+        payment_id=row["payment_id"],
+        received_at=row["received_at"],
+        taken_at=row["taken_at"],
+        applied_at=row["applied_at"],
+    )

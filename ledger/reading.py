@@ -1,0 +1,203 @@
+"""Reading: the views that people and the gateway see, out of the database, which it never changes.
+
+Every view is read in one snapshot, so that its parts fit one another.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+from pydantic import AwareDatetime, TypeAdapter
+from sqlalchemy import TextClause, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoFreeConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+from bursar.errors import InvalidRequest
+from bursar.ids import PaymentId
+from bursar.payments import PaymentKind, PaymentState
+from bursar.views import AccountList, AccountView, BooksReport, PaymentPage, PaymentView
+from ledger.checks import run_checks
+from ledger.connections import is_lost
+from ledger.export import FORMATS, export_journal
+from ledger.lives import SUMMARY, payment_view, summary
+
+PAGE_SIZE = 50
+PAGE_SIZE_MAX = 200
+
+_PAYMENT_ID = TypeAdapter(PaymentId)
+_MOMENT: TypeAdapter[datetime] = TypeAdapter(AwareDatetime)
+
+_FILTERS = {
+    "state": "p.state = :state",
+    "kind": "p.kind = :kind",
+    "tenant": "p.tenant = :tenant",
+    "account": "p.account = :account",
+    "partner": "p.partner = :partner",
+    "batch_id": "p.batch_id = :batch_id",
+}
+
+_ACCOUNTS = text(
+    """select a.path, a.kind, a.tenant, a.currency, b.side * b.posted as posted_minor,
+              b.held as held_minor, b.side * b.posted - b.held as available_minor,
+              b.floor as floor_minor, b.ceiling as ceiling_minor, b.closed
+         from accounts a join balances b on b.account_id = a.id
+        where (cast(:prefix as text) is null or starts_with(a.path, :prefix))
+          and (cast(:tenant as text) is null or a.tenant = :tenant)
+        order by a.path"""
+)
+
+
+class Reader:
+    """Reads the books; every method raises `ConnectionError` when the database does not answer."""
+
+    def __init__(self, database_url: str, *, connections_max: int = 5) -> None:
+        """Prepare a pool; nothing is connected yet.
+
+        Args:
+            database_url: postgresql://…, as a login that may at least read.
+            connections_max: How many may read at once; further ones wait for up to 30 s.
+        """
+        self._engine = create_async_engine(
+            make_url(database_url).set(drivername="postgresql+asyncpg"),
+            isolation_level="REPEATABLE READ",
+            pool_size=connections_max,
+            max_overflow=0,
+            pool_pre_ping=True,
+            connect_args={
+                "server_settings": {
+                    "application_name": "bursar reader",
+                    "default_transaction_read_only": "on",
+                }
+            },
+        )
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._engine.dispose()
+
+    async def payments(
+        self,
+        *,
+        state: PaymentState | None = None,
+        kind: PaymentKind | None = None,
+        tenant: str | None = None,
+        account: str | None = None,
+        partner: str | None = None,
+        batch_id: str | None = None,
+        cursor: str | None = None,
+        limit: int = PAGE_SIZE,
+    ) -> PaymentPage:
+        """Return a page of the payments that fit all that is given, newest first.
+
+        `account` is the one that pays; `cursor` is `next_cursor` of the page before, None for the
+        first; `limit` goes up to `PAGE_SIZE_MAX`.
+
+        Raises:
+            InvalidRequest: The cursor is not one that a page gave, or the limit is out of range.
+        """
+        if not 1 <= limit <= PAGE_SIZE_MAX:
+            raise InvalidRequest(f"limit has to be from 1 to {PAGE_SIZE_MAX}", field="limit")
+        wanted = {
+            "state": state,
+            "kind": kind,
+            "tenant": tenant,
+            "account": account,
+            "partner": partner,
+            "batch_id": batch_id,
+        }
+        query, given = _page_query(wanted, cursor)
+        async with self._snapshot() as connection:
+            rows = (await connection.execute(query, {**given, "rows": limit + 1})).all()
+        shown = rows[:limit]
+        more = len(rows) > limit
+        return PaymentPage(
+            payments=tuple(summary(row) for row in shown),
+            next_cursor=_cursor(shown[-1].created_at, shown[-1].id) if more else None,
+        )
+
+    async def payment(self, payment_id: str) -> PaymentView | None:
+        """Return everything that is known of a payment; None if the register does not have it."""
+        async with self._snapshot() as connection:
+            return await payment_view(connection, payment_id)
+
+    async def accounts(
+        self, *, prefix: str | None = None, tenant: str | None = None
+    ) -> AccountList:
+        """Return the accounts whose path begins with `prefix`, of one tenant or of all, by path."""
+        async with self._snapshot() as connection:
+            rows = await connection.execute(_ACCOUNTS, {"prefix": prefix, "tenant": tenant})
+        return AccountList(accounts=tuple(AccountView(**row._mapping) for row in rows))
+
+    async def check(self) -> BooksReport:
+        """Run every check over one snapshot of the books."""
+        async with self._snapshot() as connection:
+            return await run_checks(connection)
+
+    def export(self, style: str) -> AsyncGenerator[str]:
+        """Return the whole journal as plain-text accounting, piece by piece, from one snapshot.
+
+        Raises:
+            InvalidRequest: The style is none of `ledger.export.FORMATS`; raised at once.
+        """
+        if style not in FORMATS:
+            raise InvalidRequest(f"format has to be one of {', '.join(FORMATS)}", field="format")
+        return self._export(style)
+
+    async def _export(self, style: str) -> AsyncGenerator[str]:
+        async with self._snapshot() as connection:
+            async for piece in export_journal(connection, style):
+                yield piece
+
+    @asynccontextmanager
+    async def _snapshot(self) -> AsyncIterator[AsyncConnection]:
+        """Give a connection that sees the books as they are at one moment, and cannot change them.
+
+        A `ConnectionError` is what the rest of the house knows for a database that is not there.
+        """
+        try:
+            async with self._engine.connect() as connection:
+                yield connection
+        except (DBAPIError, NoFreeConnection) as error:
+            lost = error.driver_exception if isinstance(error, DBAPIError) else error
+            if isinstance(error, NoFreeConnection) or is_lost(lost):
+                raise ConnectionError(f"the books do not answer: {lost}") from error
+            raise
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            if is_lost(error):  # while connecting, the driver's own errors come through
+                raise ConnectionError(f"the books do not answer: {error}") from error
+            raise
+
+
+def _page_query(wanted: Mapping[str, Any], cursor: str | None) -> tuple[TextClause, dict[str, Any]]:
+    """Return the query of a page; only our own fragments make it up, what is given is bound."""
+    given = {name: value for name, value in wanted.items() if value is not None}
+    conditions = [_FILTERS[name] for name in given]
+    if cursor is not None:
+        given["created_at"], given["id"] = _position(cursor)
+        conditions.append("(p.created_at, p.id) < (:created_at, :id)")
+    where = " and ".join(conditions) or "true"
+    newest_first = "order by p.created_at desc, p.id desc limit :rows"
+    return text(f"{SUMMARY} where {where} {newest_first}"), given
+
+
+def _cursor(created_at: datetime, payment_id: str) -> str:
+    """Return a position between two pages as text that callers hand back without reading it."""
+    return base64.urlsafe_b64encode(f"{created_at.isoformat()},{payment_id}".encode()).decode()
+
+
+def _position(cursor: str) -> tuple[datetime, str]:
+    """Read a cursor; what no page gave is refused rather than taken for some other page."""
+    try:
+        plain = base64.b64decode(cursor, altchars=b"-_", validate=True).decode()
+        moment, _, payment_id = plain.partition(",")
+        created_at = _MOMENT.validate_python(moment).astimezone(UTC)
+        return created_at, _PAYMENT_ID.validate_python(payment_id)
+    except (ValueError, OverflowError) as error:
+        raise InvalidRequest("cursor is not one that a page gave", field="cursor") from error

@@ -1,0 +1,244 @@
+"""The scribe: gathers what many callers want to write and commits it together.
+
+There is no timer. A free lane takes all that waits: at low load that is one change, and load
+makes its own batches. Each caller gets its own answer, after the commit that carries it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+import asyncpg
+
+from bursar.errors import ContentConflict, LedgerBusy
+from ledger.batch import WRITE, answer, check, rows_of, touched
+from ledger.changes import Change, Written
+from ledger.connections import as_malformed, is_cancelled, is_lost, is_malformed, is_transient
+
+BATCH_MAX = 1_000
+QUEUE_MAX = 4 * BATCH_MAX
+TRIES_MAX = 5
+"""How often a batch is tried before its callers hear of the trouble."""
+LANE_STEP = 64
+"""How many changes have to be outstanding for each further lane; below, company is faster."""
+JITTER_SECONDS = 0.02
+RECONNECT_SECONDS = 0.2
+PATIENCE_SECONDS = 30.0
+"""How long the parts of a batch that takes the server too long are tried apart."""
+
+log = logging.getLogger(__name__)
+
+Connect = Callable[[], Awaitable[asyncpg.Connection]]
+
+
+@dataclass(eq=False)
+class _Waiting:
+    """A change that waits for its commit, with the future that all its callers share."""
+
+    change: Change
+    digest: bytes
+    touched: frozenset[str]
+    written: asyncio.Future[Written]
+    in_doubt: bool = False
+    """Whether a reply was lost: nobody may be told any more that nothing was written."""
+
+    def conclude(self, result: Written | Exception) -> None:
+        if isinstance(result, Written):
+            self.written.set_result(result)
+            return
+        self.written.set_exception(result)
+        self.written.exception()  # Read here: its caller may have gone, and that is no error.
+
+
+class Scribe:
+    """Writes changes in batches on a few connections of its own."""
+
+    def __init__(self, connect: Connect, *, lanes: int = 2) -> None:
+        self._connect = connect
+        self._queue: deque[_Waiting] = deque()
+        self._by_key: dict[str, _Waiting] = {}
+        self._busy: set[str] = set()
+        self._lanes_busy = 0
+        self._closing = False
+        self._wakers = [asyncio.Event() for _ in range(lanes)]
+        self._lanes = [asyncio.create_task(self._run_lane(waker)) for waker in self._wakers]
+
+    async def write(self, change: Change) -> Written:
+        """Write a change once; returns when the commit that carries it is durable.
+
+        Cancelling the caller does not recall the change; writing it again tells what became of it.
+
+        Raises:
+            ContentConflict: The key is known with other content.
+            LedgerBusy: The queue is full, or the database is too busy; nothing was written.
+            ValueError: The change is malformed; nothing was written.
+            ConnectionError: It is unknown what became of the change; a repeat is safe.
+        """
+        check(change)
+        digest = change.digest()
+        waiting = self._by_key.get(change.key)
+        if waiting is None:
+            waiting = self._enqueue(change, digest)
+        elif waiting.digest != digest:
+            raise ContentConflict(change.key)
+        return await asyncio.shield(waiting.written)
+
+    def _enqueue(self, change: Change, digest: bytes) -> _Waiting:
+        if self._closing:
+            raise ConnectionError("the books are closing; nothing was written")
+        if len(self._queue) >= QUEUE_MAX:
+            raise LedgerBusy(
+                f"{len(self._queue)} changes wait already; nothing was written, try again later"
+            )
+        future = asyncio.get_running_loop().create_future()
+        waiting = _Waiting(change, digest, touched(change), future)
+        self._queue.append(waiting)
+        self._by_key[change.key] = waiting
+        self._wake()
+        return waiting
+
+    def _wake(self) -> None:
+        for waker in self._wakers:
+            waker.set()
+
+    async def aclose(self) -> None:
+        """Take no more changes, finish all that wait, and close the lanes."""
+        self._closing = True
+        self._wake()
+        await asyncio.gather(*self._lanes)
+
+    async def _run_lane(self, waker: asyncio.Event) -> None:
+        lane = _Lane(self._connect)
+        try:
+            while batch := await self._next_batch(waker):
+                try:
+                    await lane.commit(batch)
+                except Exception:  # A bug of ours: the lane goes on, its callers hear of it.
+                    log.exception("A batch was not concluded")
+                finally:
+                    self._finish(batch)
+        finally:
+            lane.drop()
+
+    async def _next_batch(self, waker: asyncio.Event) -> list[_Waiting]:
+        """Wait for work; an empty batch means that there will be none any more."""
+        while True:
+            waker.clear()
+            if batch := self._take():
+                self._lanes_busy += 1
+                return batch
+            if self._closing and not self._queue:
+                return []
+            await waker.wait()
+
+    def _take(self) -> list[_Waiting]:
+        """Take what waits, but nothing that shares a payment or hold with what is under way."""
+        if len(self._by_key) <= LANE_STEP * self._lanes_busy:
+            return []
+        batch: list[_Waiting] = []
+        deferred: list[_Waiting] = []
+        while self._queue and len(batch) < BATCH_MAX:
+            waiting = self._queue.popleft()
+            if self._busy.isdisjoint(waiting.touched):
+                self._busy |= waiting.touched
+                batch.append(waiting)
+            else:
+                deferred.append(waiting)
+        self._queue.extendleft(reversed(deferred))
+        return batch
+
+    def _finish(self, batch: Sequence[_Waiting]) -> None:
+        for waiting in batch:
+            self._busy -= waiting.touched
+            del self._by_key[waiting.change.key]
+            if not waiting.written.done():
+                waiting.conclude(ConnectionError("the lane ended before its commit was known"))
+        self._lanes_busy -= 1
+        self._wake()
+
+
+class _Lane:
+    """One connection, and what is done about its errors."""
+
+    def __init__(self, connect: Connect) -> None:
+        self._connect = connect
+        self._connection: asyncpg.Connection | None = None
+        self._patient_until = 0.0
+
+    def drop(self) -> None:
+        """Close the connection at once; the next commit opens another."""
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
+
+    async def commit(self, batch: Sequence[_Waiting]) -> None:
+        """Commit a batch and conclude every change in it, a guilty one apart from the others."""
+        self._patient_until = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+        await self._commit(batch)
+
+    async def _commit(self, batch: Sequence[_Waiting]) -> None:
+        try:
+            rows = await self._written(batch)
+        except Exception as error:  # Every caller has to hear of it, whatever it is.
+            if len(batch) > 1 and self._may_be_ones_fault(error):
+                middle = len(batch) // 2
+                await self._commit(batch[:middle])
+                await self._commit(batch[middle:])
+                return
+            for waiting in batch:
+                waiting.conclude(_conclusion(waiting, error))
+            return
+        for waiting, row in zip(batch, rows, strict=True):
+            waiting.conclude(answer(waiting.change, row))
+
+    def _may_be_ones_fault(self, error: Exception) -> bool:
+        """Tell whether the batch's halves, tried apart, may fare better than the whole."""
+        if is_cancelled(error):  # One big change, or a slow server: then it would take for ever.
+            return asyncio.get_running_loop().time() < self._patient_until
+        return not (is_transient(error) or is_lost(error))
+
+    async def _written(self, batch: Sequence[_Waiting]) -> Sequence[asyncpg.Record]:
+        """Commit a batch, again and again while its error may pass or its outcome is unknown."""
+        rows = rows_of([(waiting.change, waiting.digest) for waiting in batch])
+        for tries in range(1, TRIES_MAX + 1):
+            sent = False
+            try:
+                if self._connection is None or self._connection.is_closed():
+                    self._connection = await self._connect()
+                sent = True
+                # One statement is one transaction: the reply comes after its commit.
+                return await self._connection.fetch(WRITE, *rows.arguments())
+            except Exception as error:
+                pause = JITTER_SECONDS
+                if is_lost(error):
+                    pause = RECONNECT_SECONDS
+                    self.drop()
+                    for waiting in batch:
+                        waiting.in_doubt |= sent
+                elif not is_transient(error):
+                    raise
+                if tries == TRIES_MAX:
+                    raise
+                await asyncio.sleep(pause * tries * random.uniform(0.5, 1.5))  # noqa: S311
+        raise AssertionError("the last try returns or raises")
+
+
+def _conclusion(waiting: _Waiting, error: Exception) -> Exception:
+    """Return what a caller hears when nothing more is tried for its change."""
+    conclusion = error
+    if is_lost(error):
+        conclusion = ConnectionError(f"the books do not answer: {error}")
+    elif waiting.in_doubt:
+        conclusion = ConnectionError(f"an answer was lost, and then: {error}; ask again")
+    elif is_transient(error) or is_cancelled(error):
+        conclusion = LedgerBusy(f"nothing was written; try again: {error}")
+    elif is_malformed(error):
+        conclusion = as_malformed(error, waiting.change.key)
+    if conclusion is not error:
+        conclusion.__cause__ = error
+    return conclusion

@@ -1,0 +1,141 @@
+"""What may have left is never given up as unsent, and nothing is sent under a forgotten key."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import pytest
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
+
+from activities.calls import BodyChanged
+from activities.payments import PaymentActivities
+from activities.rails import PAUSE_MAX, RailActivities
+from activities.rules import Delays, Rules
+from activities.terms import Opened, Opening, Question, Standing
+from bursar import PaymentState
+from bursar.reports import NotSent, Report, Throttled, Unknown
+from ledger.postgres import PostgresBooks
+from partners.port import Attempt, Guarantees
+from tests.ledger.driving import BANK
+from tests.payments import a_payout
+
+S = PaymentState
+SWALLOWED = Unknown(evidence="cut off")
+UNSENT = NotSent(evidence="refused")
+
+
+class Bank:
+    """A bank that honours keys, cannot be asked, and answers by a script."""
+
+    name = BANK
+
+    def __init__(self, script: Sequence[Report], *, key_lifetime: timedelta) -> None:
+        self.script = list(script)
+        self.sends = 0
+        self.suffix = b""
+        self.guarantees = Guarantees(
+            key_lifetime=key_lifetime,
+            replays_failures=False,
+            finds_by_reference=False,
+            absence_after=None,
+            throttled_is_not_processed=True,
+            cancels_pending=False,
+            sends_events=False,
+            currencies=frozenset({"EUR"}),
+            beneficiaries=frozenset({"iban"}),
+            rate_per_second=1_000,
+        )
+
+    def render(self, attempt: Attempt) -> bytes:
+        return attempt.model_dump_json().encode() + self.suffix
+
+    async def submit(self, _attempt: Attempt) -> Report:
+        self.sends += 1
+        return self.script.pop(0) if len(self.script) > 1 else self.script[0]
+
+
+class Payout:
+    """One payout, and the activities that its workflow would run."""
+
+    def __init__(self, books: PostgresBooks, bank: Bank, delays: Delays) -> None:
+        self.request = a_payout()
+        partners = {BANK: bank}
+        self.steps = PaymentActivities(books, partners, Rules(delays=delays))  # type: ignore[arg-type]  # as much of a Partner as these steps call
+        self.calls = RailActivities(books, partners)  # type: ignore[arg-type]  # likewise
+
+    async def open(self) -> None:
+        content = self.request.model_dump(mode="json")
+        opening = Opening(payment_id=self.request.id, request=content)
+        assert isinstance(await self.steps.open_payout(opening), Opened)
+
+    async def submit(self) -> Standing:
+        standing: Standing = await ActivityEnvironment().run(self.calls.submit, self.request.id)
+        return standing
+
+    async def ask(self) -> Standing:
+        question = Question(payment_id=self.request.id)
+        standing: Standing = await ActivityEnvironment().run(self.calls.ask, question)
+        return standing
+
+
+QUICK = Delays(ask_again_after=(0.001,), submit_for=0)
+
+
+async def opened(books: PostgresBooks, bank: Bank, delays: Delays = QUICK) -> Payout:
+    payout = Payout(books, bank, delays)
+    await payout.open()
+    return payout
+
+
+async def test_after_a_send_that_may_have_arrived_not_sent_releases_nothing(
+    books: PostgresBooks,
+) -> None:
+    payout = await opened(books, Bank([SWALLOWED, UNSENT], key_lifetime=timedelta(days=1)))
+    assert (await payout.submit()).state is S.OUTCOME_UNKNOWN
+    standing = await payout.ask()
+    while standing.state is not S.IN_REVIEW:
+        step = payout.submit if standing.state is S.SUBMITTING else payout.ask
+        standing = await step()
+        assert standing.state in {S.SUBMITTING, S.OUTCOME_UNKNOWN, S.IN_REVIEW}
+    account = await books.account(payout.request.account)
+    assert account is not None
+    assert account.held_minor == payout.request.amount.amount_minor
+
+
+async def test_what_never_left_in_its_time_fails_and_gives_the_money_back(
+    books: PostgresBooks,
+) -> None:
+    payout = await opened(books, Bank([UNSENT], key_lifetime=timedelta(days=1)))
+    assert (await payout.submit()).state is S.FAILED
+    account = await books.account(payout.request.account)
+    assert account is not None
+    assert account.held_minor == 0
+
+
+async def test_a_key_that_may_be_forgotten_is_not_sent_again(books: PostgresBooks) -> None:
+    bank = Bank([SWALLOWED], key_lifetime=timedelta(microseconds=2))
+    payout = await opened(books, bank)
+    assert (await payout.submit()).state is S.OUTCOME_UNKNOWN
+    assert (await payout.ask()).state is S.IN_REVIEW
+    assert bank.sends == 1
+
+
+async def test_a_partner_cannot_ask_for_a_pause_without_end(books: PostgresBooks) -> None:
+    bank = Bank([Throttled(retry_after_seconds=10.0**7)], key_lifetime=timedelta(days=1))
+    payout = await opened(books, bank, Delays(submit_for=10.0**6))
+    with pytest.raises(ApplicationError) as caught:
+        await payout.submit()
+    assert caught.value.next_retry_delay == PAUSE_MAX
+
+
+async def test_a_body_that_is_not_the_claimed_one_is_never_sent(books: PostgresBooks) -> None:
+    bank = Bank([UNSENT], key_lifetime=timedelta(days=1))
+    payout = await opened(books, bank, Delays(submit_for=100))
+    with pytest.raises(ApplicationError):
+        await payout.submit()
+    bank.suffix = b" "
+    with pytest.raises(BodyChanged):
+        await payout.submit()
+    assert bank.sends == 1

@@ -1,0 +1,367 @@
+"""Sound books pass every check; each way to break them is found, by its own check and no other."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from datetime import date
+from itertools import count
+from typing import NamedTuple
+
+import pytest
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from bursar.views import BooksReport
+from ledger import accounts
+from ledger.changes import Change, Leg
+from ledger.checks import BREAKS_MAX, CHECKS, run_checks
+from ledger.reading import Reader
+from ops.postgres import LocalPostgres
+from tests.conftest import run_sql
+from tests.ledger.driving import ACME, Driver, driving, live_every_life
+
+ONE_SIDED = [
+    Change(
+        key=f"made-up/{delta}",
+        kind="fee",
+        actor="mallory",
+        legs=(Leg(account=accounts.own("EUR"), currency="EUR", delta=delta),),
+        effective_on=date(2026, 3, 2),
+    )
+    for delta in (5, -5)
+]
+EMPTY = Change(key="made-up/fee", kind="fee", actor="mallory", effective_on=date(2026, 3, 2))
+
+
+class Corruption(NamedTuple):
+    """A way to break the books as their superuser, past every trigger and grant."""
+
+    story: str
+    found_by: set[str]
+    statements: tuple[str, ...]
+
+
+TRANSACTION = """
+    insert into transactions (key, digest, kind, outcome, effective_on, booked_at, actor)
+    values ('KEY', decode('DIGEST', 'hex'), 'fee', 'booked', '2026-03-02', now(), 'mallory')
+"""
+ENTRY = """
+    insert into entries (account_id, seq, transaction_id, currency, delta, held, posted_after,
+                         held_after)
+    select a.id, b.seq + 1, t.id, 'EUR', DELTA, 0, b.posted + DELTA, 0
+      from accounts a join balances b on b.account_id = a.id, transactions t
+     where a.path = 'own/EUR' and t.key = 'KEY'
+"""
+BALANCE = """
+    update balances b set CHANGE from accounts a where a.id = b.account_id and a.path = 'PATH'
+"""
+MOVE = (
+    """insert into transitions (payment_id, seq, kind, before, after, at, actor, transaction_id)
+       select id, seq + 1, kind, state, 'AFTER', now(), 'mallory', 1
+         from payments where id = 'PAYMENT'""",
+    """insert into outbox (event_id, payment_id, seq, tenant, kind, before, after, at)
+       select id || '/' || seq + 1, id, seq + 1, tenant, kind, state, 'AFTER', now()
+         from payments where id = 'PAYMENT'""",
+    "update payments set state = 'AFTER', seq = seq + 1 where id = 'PAYMENT'",
+)
+
+
+def _transaction(change: Change) -> str:
+    return TRANSACTION.replace("KEY", change.key).replace("DIGEST", change.digest().hex())
+
+
+def _balance(change: str, path: str) -> str:
+    return BALANCE.replace("CHANGE", change).replace("PATH", path)
+
+
+def _one_sided(change: Change) -> tuple[str, ...]:
+    """Return a transaction with one entry, of which everything else fits."""
+    delta = str(change.legs[0].delta)
+    return (
+        _transaction(change),
+        ENTRY.replace("KEY", change.key).replace("DELTA", delta),
+        _balance(f"posted = posted + {delta}, seq = seq + 1", "own/EUR"),
+    )
+
+
+def _one_more_move(payment_id: str, after: str) -> tuple[str, ...]:
+    """Return a further transition, consistent in itself, that nothing in the books goes with."""
+    return tuple(step.replace("PAYMENT", payment_id).replace("AFTER", after) for step in MOVE)
+
+
+def _event(taken: str, *, applied: bool) -> str:
+    """Return the storing of an event that a workflow took so long ago."""
+    return f"""
+        insert into partner_events (partner, event_id, kind, detail, occurred_at, raw, headers,
+                                    taken_at, applied_at)
+        values ('bank', 'evt_{taken}_{applied}', 'paid', '', now(), '', '{{}}',
+                now() - interval '{taken}', {"now()" if applied else "null"})
+    """  # noqa: S608  a test's own words
+
+
+# Two checks follow from others by arithmetic, so what breaks one of them breaks another too.
+CORRUPTIONS = (
+    Corruption(
+        "a balance is raised",
+        {"trial_balance", "balances_equal_entries"},
+        (_balance("posted = posted + 1", "own/EUR"),),
+    ),
+    Corruption(
+        "money is shifted between two balances",
+        {"balances_equal_entries"},
+        (
+            _balance("posted = posted + 1", "own/EUR"),
+            _balance("posted = posted - 1", "cost/bank/EUR"),
+        ),
+    ),
+    Corruption(
+        "the balance after an entry is rewritten",
+        {"running_balances"},
+        (
+            "update entries set posted_after = posted_after + 1 from accounts a"
+            " where a.id = account_id and a.path = 'fees/payout/EUR' and seq = 1",
+        ),
+    ),
+    Corruption(
+        "two transactions have one side each",
+        {"transactions_balance"},
+        (*_one_sided(ONE_SIDED[0]), *_one_sided(ONE_SIDED[1])),
+    ),
+    Corruption(
+        "a balance is of another currency than its account",
+        {"currencies_agree"},
+        (_balance("currency = 'USD'", "own/EUR"),),
+    ),
+    Corruption(
+        "a transaction is deleted and its entries stay",
+        {"entries_have_transactions"},
+        ("delete from transactions where key = 'deposit/bank/evt_1'",),
+    ),
+    Corruption(
+        "a balance is below its floor",
+        {"bounds_hold_now"},
+        (
+            "alter table balances drop constraint balances_floor",
+            _balance("floor = 1", "wallet/zenith/JPY"),
+        ),
+    ),
+    Corruption(
+        "a balance was below its floor once",
+        {"bounds_held_always"},
+        (_balance("floor = 2000", "wallet/zenith/EUR"),),
+    ),
+    Corruption(
+        "a fee is booked without entries",
+        {"money_moves_have_entries"},
+        (_transaction(EMPTY),),
+    ),
+    Corruption(
+        "a balance says that more is held",
+        {"holds_equal_held", "balances_equal_entries"},
+        (_balance("held = held + 1", "own/EUR"),),
+    ),
+    Corruption(
+        "a hold says that some of it came back",
+        {"holds_follow_entries"},
+        (
+            "update holds set returned = 1 where transaction_id ="
+            " (select id from transactions where key = 'po_settled/hold')",
+        ),
+    ),
+    Corruption(
+        "a reserved payout holds another amount than its own",
+        {"held_while_undecided"},
+        ("update payments set amount_minor = amount_minor + 1 where id = 'po_held'",),
+    ),
+    Corruption(
+        "a payout ends and its hold stays",
+        {"held_while_undecided"},
+        _one_more_move("po_held", "cancelled"),
+    ),
+    Corruption(
+        "a payout is reserved and holds nothing",
+        {"held_while_undecided"},
+        _one_more_move("po_waiting", "reserved"),
+    ),
+    Corruption(
+        "an accepted payout is of another amount than is in transit",
+        {"transit_equals_submitted"},
+        ("update payments set amount_minor = amount_minor + 1 where id = 'po_accepted'",),
+    ),
+    Corruption(
+        "a settled payout is of another amount than was settled",
+        {"settled_exactly_once"},
+        ("update payments set amount_minor = amount_minor + 1 where id = 'po_settled'",),
+    ),
+    Corruption(
+        "a transfer is returned, which no transfer can be",
+        {"moves_are_allowed"},
+        _one_more_move("tr_booked", "returned"),
+    ),
+    Corruption(
+        "a move does not begin where the one before it has ended",
+        {"moves_follow_one_another"},
+        (
+            "update transitions set before = 'scheduled' where payment_id = 'po_held' and seq = 2",
+            "update outbox set before = 'scheduled' where payment_id = 'po_held' and seq = 2",
+        ),
+    ),
+    Corruption(
+        "a payment's state is rewritten",
+        {"state_is_last_move"},
+        ("update payments set state = 'denied' where id = 'po_voided'",),
+    ),
+    Corruption(
+        "an event to publish is left out",
+        {"outbox_matches_moves"},
+        ("delete from outbox where event_id = 'po_settled/2'",),
+    ),
+    Corruption(
+        "an event to publish tells of what never happened",
+        {"outbox_matches_moves"},
+        ("update outbox set after = 'failed' where event_id = 'po_settled/5'",),
+    ),
+    Corruption(
+        "the evidence of a deposit is taken away",
+        {"nostro_has_evidence"},
+        ("update transactions set evidence_id = null where key = 'deposit/bank/evt_1'",),
+    ),
+    Corruption(
+        "the evidence of a settlement is taken away",
+        {"outcomes_have_evidence"},
+        (
+            "update transitions set evidence_id = null"
+            " where payment_id = 'po_settled' and after = 'settled'",
+        ),
+    ),
+    Corruption(
+        "an event that a workflow has taken is forgotten",
+        {"taken_events_are_applied"},
+        (_event("6 minutes", applied=False),),
+    ),
+    Corruption(
+        "a transaction is given to another payment",
+        {"digests_agree"},
+        ("update transactions set payment_id = 'po_yen' where key = 'deposit/bank/evt_2'",),
+    ),
+)
+
+
+@pytest.fixture(scope="module")
+async def town(postgres: LocalPostgres, template: str) -> AsyncIterator[AsyncEngine]:
+    """The books with a payment in every state, as their superuser."""
+    name = f"town_{uuid.uuid4().hex}"
+    await run_sql(postgres.admin_url, f"CREATE DATABASE {name} TEMPLATE {template}")
+    url = postgres.url(name, user="postgres", password=postgres.password)
+    async with driving(url) as driver:
+        await live_every_life(driver)
+    engine = create_async_engine(make_url(url).set(drivername="postgresql+asyncpg"))
+    yield engine
+    await engine.dispose()
+    await run_sql(postgres.admin_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def checked(town: AsyncEngine, *statements: str) -> BooksReport:
+    """Check the town as it would be after some statements that no trigger sees; undo them."""
+    async with town.connect() as connection:
+        await connection.exec_driver_sql("set local session_replication_role = replica")
+        for statement in statements:
+            await connection.exec_driver_sql(statement)
+        report = await run_checks(connection)
+        await connection.rollback()
+    return report
+
+
+async def test_books_in_which_payments_lived_every_life_pass_every_check(town: AsyncEngine) -> None:
+    report = await checked(town)
+    assert report.breaks == ()
+    assert report.trial_balance == {"EUR": 0, "JPY": 0, "KWD": 0}
+    assert report.checks == tuple(check.name for check in CHECKS)
+
+
+@pytest.mark.parametrize("corruption", CORRUPTIONS, ids=lambda c: c.story.replace(" ", "-"))
+async def test_what_breaks_the_books_is_found_by_its_own_check_and_no_other(
+    town: AsyncEngine, corruption: Corruption
+) -> None:
+    report = await checked(town, *corruption.statements)
+    assert {found.check for found in report.breaks} == corruption.found_by, report.breaks
+
+
+def test_every_check_has_books_that_it_finds_broken() -> None:
+    assert set().union(*(c.found_by for c in CORRUPTIONS)) == {check.name for check in CHECKS}
+
+
+async def test_a_break_says_where_and_what(town: AsyncEngine) -> None:
+    report = await checked(town, *CORRUPTIONS[0].statements)
+    by_check = {found.check: found for found in report.breaks}
+    assert by_check["trial_balance"].where == "EUR"
+    assert by_check["balances_equal_entries"].where == "own/EUR"
+    assert "stored 1 " in by_check["balances_equal_entries"].detail
+    assert report.trial_balance["EUR"] == 1
+
+
+async def test_events_that_were_published_and_deleted_in_order_are_no_break(
+    town: AsyncEngine,
+) -> None:
+    report = await checked(
+        town,
+        "delete from outbox where payment_id = 'po_settled' and seq <= 3",
+        "delete from outbox where payment_id = 'po_held'",
+    )
+    assert report.breaks == ()
+
+
+async def test_an_event_that_was_taken_just_now_or_is_in_the_books_is_no_break(
+    town: AsyncEngine,
+) -> None:
+    report = await checked(
+        town, _event("4 minutes", applied=False), _event("6 minutes", applied=True)
+    )
+    assert report.breaks == ()
+
+
+async def test_a_check_that_finds_very_much_says_that_there_is_more(town: AsyncEngine) -> None:
+    report = await checked(
+        town,
+        "insert into outbox (event_id, payment_id, seq, tenant, kind, after, at)"
+        " select 'po_x/' || n, 'po_x', n, 'main', 'payout', 'received', now()"
+        " from generate_series(1, 500) n",
+    )
+    assert len(report.breaks) == BREAKS_MAX + 1
+    assert report.breaks[-1].detail == f"more than {BREAKS_MAX} in all"
+
+
+async def test_checks_see_one_moment_while_payments_go_on(books_url: str, auditor_url: str) -> None:
+    reader = Reader(auditor_url)
+    enough = asyncio.Event()
+    async with driving(books_url) as driver:
+        lives = asyncio.gather(*(_live(driver, name, enough) for name in ("a", "b", "c", "d")))
+        reports = [await reader.check() for _ in range(6)]
+        enough.set()
+        lived = sum(await lives)
+        reports.append(await reader.check())
+    await reader.aclose()
+    assert [report.breaks for report in reports] == [()] * len(reports)
+    assert lived >= 4
+
+
+async def _live(driver: Driver, name: str, enough: asyncio.Event) -> int:
+    """Live one payout after another until it is enough; return how many."""
+    for number in count(1):
+        payout_id = f"po_{name}_{number}"
+        await driver.settle_whole_payout(payout_id, amount_minor=1_00, fee_minor=0)
+        await driver.give_back(payout_id)
+        if enough.is_set():
+            return number
+    raise AssertionError("counting has ended")
+
+
+async def test_checks_change_nothing_even_as_a_login_that_may_write(books_url: str) -> None:
+    reader = Reader(books_url)
+    async with driving(books_url) as driver:
+        before = await driver.books.account(ACME)
+        assert (await reader.check()).breaks == ()
+        assert await driver.books.account(ACME) == before
+    await reader.aclose()

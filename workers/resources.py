@@ -1,0 +1,50 @@
+"""Resources: everything a worker holds open, opened once and closed in order."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from temporalio.client import Client
+
+from activities.rules import Rules, read_rules
+from bursar import temporal
+from ledger.accounts import rail_accounts
+from ledger.postgres import PostgresBooks
+from partners.loading import load
+from partners.port import Partner
+from workers.settings import Settings
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What the activities and workers of one process share."""
+
+    client: Client
+    books: PostgresBooks
+    partners: dict[str, Partner]
+    rules: Rules
+
+
+@asynccontextmanager
+async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
+    """Open books, partners and Temporal, and make sure that every rail has its accounts.
+
+    Raises:
+        InvalidRequest: A setting names a file or partner that is not there or not right.
+        ServiceUnavailable: Temporal does not answer.
+        ConnectionError: The database does not answer.
+    """
+    rules = read_rules(settings.rules_file)
+    async with AsyncExitStack() as stack:
+        partners = {name: load(name) for name in settings.partners}
+        for partner in partners.values():
+            stack.push_async_callback(partner.aclose)
+        books = await stack.enter_async_context(PostgresBooks.open(str(settings.database_url)))
+        for partner in partners.values():
+            await books.open_accounts(
+                rail_accounts(partner.name, sorted(partner.guarantees.currencies))
+            )
+        client = await temporal.connect(settings.temporal_address, settings.temporal_namespace)
+        yield Resources(client=client, books=books, partners=partners, rules=rules)

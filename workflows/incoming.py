@@ -1,0 +1,71 @@
+"""Incoming: what partners tell that no running payment waits for; one short run for each event."""
+
+from temporalio import workflow
+from temporalio.exceptions import FailureError
+
+from activities.events import EventActivities
+from activities.options import books
+from activities.terms import EventRow
+from bursar import names
+from workflows.shelter import sheltered
+
+
+def _unmoved() -> None:
+    """What a partner has told stays true when somebody cancels the run that books it."""
+    workflow.logger.warning("a cancellation was ignored")
+
+
+async def _tell(payment_id: str, event: EventRow) -> None:
+    """Wake the payment's own run, which may wait for a last word that has come another way."""
+    run = workflow.get_external_workflow_handle(names.workflow_id(payment_id))
+    try:
+        await run.signal(names.PARTNER_EVENT, event)
+    except FailureError:
+        workflow.logger.info("the payment's run has ended already")
+
+
+@workflow.defn(name=names.DEPOSIT_WORKFLOW)
+class Deposit:
+    """Book one incoming credit. Workflow id: deposit/<partner>/<event id>."""
+
+    @workflow.run
+    async def run(self, event: EventRow) -> None:
+        """Book the credit for the account that it names, or into suspense."""
+        await sheltered(
+            workflow.execute_local_activity_method(
+                EventActivities.book_deposit, event, **books("Book an incoming credit")
+            ),
+            _unmoved,
+        )
+
+
+@workflow.defn(name=names.RETURN_WORKFLOW)
+class Return:
+    """Book money that came back after it was paid. Workflow id: return/<partner>/<event id>."""
+
+    @workflow.run
+    async def run(self, event: EventRow) -> None:
+        """Book the return on its payment, or into suspense."""
+        waiting = await sheltered(
+            workflow.execute_local_activity_method(
+                EventActivities.book_return, event, **books("Book a return")
+            ),
+            _unmoved,
+        )
+        if waiting is not None:
+            await _tell(waiting, event)
+
+
+@workflow.defn(name=names.LATE_EVENT_WORKFLOW)
+class LateEvent:
+    """Judge an event whose payment has ended or is not known. Workflow id: late/<partner>/<id>."""
+
+    @workflow.run
+    async def run(self, event: EventRow) -> None:
+        """Take account of the event, or give it to a person."""
+        await sheltered(
+            workflow.execute_local_activity_method(
+                EventActivities.judge_late, event, **books("Judge a late event")
+            ),
+            _unmoved,
+        )
