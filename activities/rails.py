@@ -265,10 +265,12 @@ class RailActivities:
         """Take the next rung of the ladder, or hand over to people after the last."""
         ladder = call.terms.policy.ask_again_after
         rung = len(await self._calls.look_ups(call))
+        age = await self._calls.age(call.row)
         lag = call.guarantees.absence_after
         waits_for_proof = isinstance(report, NotFound) and lag is not None
-        left = lag - await self._calls.age(call.row) if lag is not None else timedelta()
-        if rung > len(ladder) and not (waits_for_proof and left > timedelta()):
+        left = lag - age if lag is not None else timedelta()
+        is_spent = rung > len(ladder) and age >= call.terms.policy.ask_for
+        if is_spent and not (waits_for_proof and left > timedelta()):
             return await self._review(call)
         pause = ladder[min(rung, len(ladder)) - 1]
         raise _again("still unknown", max(pause, left) if waits_for_proof else pause)

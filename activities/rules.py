@@ -72,6 +72,7 @@ class Delays(_Section):
     submit_for: float | None = Field(default=None, ge=0)
     submit_again_after: float | None = Field(default=None, gt=0)
     ask_again_after: tuple[float, ...] | None = Field(default=None, min_length=1)
+    ask_for: float | None = Field(default=None, ge=0)
     resends_max: int | None = Field(default=None, ge=0)
     poll_after: float | None = Field(default=None, gt=0)
     poll_every: float | None = Field(default=None, gt=0)

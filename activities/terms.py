@@ -35,7 +35,10 @@ class Policy(_Plain):
         ),
         min_length=1,
     )
-    """The ladder: pauses between look-ups while the outcome is unknown; then a person decides."""
+    """The ladder: pauses between look-ups while the outcome is unknown."""
+    ask_for: timedelta = timedelta(minutes=15)
+    """How long an attempt is asked about at least, from its last send; the last pause repeats, so
+    that a partner's outage alone hands nothing to people. After both, a person decides."""
     resends_max: int = 2
     """How often the same key is sent again after a proof of absence."""
     poll_after: timedelta = timedelta(seconds=60)

@@ -57,6 +57,7 @@ partner_call_timeout = 6
 submit_for = 20
 submit_again_after = 0.2
 ask_again_after = [0.2, 0.4, 0.8]
+ask_for = 0
 resends_max = 2
 poll_after = 1
 poll_every = 0.4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -120,6 +121,35 @@ async def test_a_key_that_may_be_forgotten_is_not_sent_again(books: PostgresBook
     assert (await payout.submit()).state is S.OUTCOME_UNKNOWN
     assert (await payout.ask()).state is S.IN_REVIEW
     assert bank.sends == 1
+
+
+class SilentBank(Bank):
+    """A bank that could be asked, if it answered at all."""
+
+    def __init__(self) -> None:
+        super().__init__([SWALLOWED], key_lifetime=timedelta(days=1))
+        self.guarantees = self.guarantees.model_copy(update={"finds_by_reference": True})
+
+    async def find(self, _attempt: Attempt) -> Report:
+        return SWALLOWED
+
+
+@pytest.mark.parametrize(("ask_for", "ends"), [(600.0, S.OUTCOME_UNKNOWN), (0.0, S.IN_REVIEW)])
+async def test_while_a_partner_is_out_it_is_asked_as_long_as_the_policy_says(
+    books: PostgresBooks, ask_for: float, ends: S
+) -> None:
+    payout = await opened(
+        books, SilentBank(), Delays(ask_again_after=(0.001, 0.001), ask_for=ask_for)
+    )
+    assert (await payout.submit()).state is S.OUTCOME_UNKNOWN
+    for _ in range(2):
+        with pytest.raises(ApplicationError):
+            await payout.ask()
+    with suppress(ApplicationError):
+        await payout.ask()
+    payment = await books.payment(payout.request.id)
+    assert payment is not None
+    assert payment.state is ends
 
 
 async def test_a_partner_cannot_ask_for_a_pause_without_end(books: PostgresBooks) -> None:

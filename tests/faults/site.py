@@ -33,6 +33,7 @@ partner_call_timeout = 4
 submit_for = 120
 submit_again_after = 0.2
 ask_again_after = [0.2, 0.4, 0.8, 1.5, 1.5, 1.5, 2, 2, 2, 2, 5, 5, 5, 5, 5]
+ask_for = 60
 resends_max = 5
 poll_after = 1
 poll_every = 0.5

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.faults
 S = PaymentState
 RUNS_MAX = 60
 """Runs of activities in which any payout must have come to its end."""
-RULES = Rules(delays=Delays(ask_again_after=(0.001,) * 20, resends_max=8))
+RULES = Rules(delays=Delays(ask_again_after=(0.001,) * 20, ask_for=0, resends_max=8))
 
 
 class WorkerDied(Exception):
