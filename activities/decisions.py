@@ -221,7 +221,7 @@ class Decisions:
                 rule_version=rule_version,
                 reason=reason,
                 channel=wish.channel,
-                at=datetime.now(UTC),
+                at=await self._books.now(),
             )
         )
 

@@ -35,6 +35,10 @@ COLUMN = {
     "attempts": "wire_hash = 'x'",
     "partner_events": "raw = ''",
     "cases": "detail = 'x'",
+    "pauses": "reason = 'x'",
+    "caps": "per_day_minor = 1",
+    "cap_uses": "day = now()",
+    "people_disabled": "reason = 'x'",
 }
 
 

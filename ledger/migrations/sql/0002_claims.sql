@@ -222,7 +222,7 @@ end $$;
 
 -- As in 0001, and a reopening raises the fence. The claim: from here on bytes may leave, so no
 -- clock may end the payment's hold any more.
-create function book_attempts_v2(
+create function book_claims(
     changes change_v1[], opened attempt_opened_v2[], closed attempt_closed_v2[],
     reopened attempt_reopened_v2[], fates int[], at timestamptz) returns void
 language plpgsql as $$

@@ -75,7 +75,7 @@ begin
         perform book_moves(changes, moves, fates, ids, at);
     end if;
     if cardinality(opened) + cardinality(closed) + cardinality(reopened) > 0 then
-        perform book_attempts_v2(changes, opened, closed, reopened, fates, at);
+        perform book_claims(changes, opened, closed, reopened, fates, at);
     end if;
     if cardinality(opened) > 0 then
         perform book_caps(opened, fates, at);
