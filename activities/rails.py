@@ -275,8 +275,10 @@ class RailActivities:
         )
         if written.held is not None:
             raise await self._gate.held(payment, written.held)
-        check_in_effect(written, payment)
-        return _standing(await self._conclusions.payment(payment.id))
+        now = await self._conclusions.payment(payment.id)
+        if now.seq == payment.seq:  # else it has moved on, and may be where it was again
+            check_in_effect(written, payment)
+        return _standing(now)
 
     async def _ask_later(self, call: Call, report: Report) -> Standing:
         """Take the next rung of the ladder, or hand over to people after the last."""
