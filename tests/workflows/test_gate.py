@@ -89,7 +89,7 @@ async def test_a_pause_under_load_lets_nothing_leave_until_the_resumption_and_th
 
     async def the_rest_is_held_back() -> bool:
         (rail,) = (await gate(house)).rails
-        return rail.held_back == rail.waiting == len(requests) - claimed
+        return (rail.held_back, rail.waiting) == (len(requests) - claimed,) * 2
 
     await house.until(the_rest_is_held_back)
     assert await books.fetchval(left) == at_the_pause
