@@ -20,7 +20,7 @@ from bursar.errors import (
     ServiceUnavailable,
 )
 from bursar.payments import PaymentKind, PaymentState
-from bursar.views import AccountList, BooksReport, PaymentPage, PaymentView, Problem
+from bursar.views import AccountList, BooksReport, NoSend, PaymentPage, PaymentView, Problem
 
 PAGE_SIZE = 50
 
@@ -106,6 +106,7 @@ class Reader:
         account: str | None = None,
         partner: str | None = None,
         batch_id: str | None = None,
+        stuck: bool | None = None,
         cursor: str | None = None,
         limit: int = PAGE_SIZE,
     ) -> PaymentPage:
@@ -117,6 +118,7 @@ class Reader:
             "account": account,
             "partner": partner,
             "batch_id": batch_id,
+            "stuck": None if stuck is None else str(stuck).lower(),
             "cursor": cursor,
             "limit": str(limit),
         }
@@ -143,6 +145,14 @@ class Reader:
         """
         path = f"/v1/payments/{payment_id}/{verb}"
         return await self._read(Answer, "POST", path, body=body, of=payment_id, patience=_ACTING)
+
+    async def no_send(self) -> NoSend:
+        """Return whether all sending is stopped, and what has to be compared before it goes on."""
+        return await self._read(NoSend, "GET", "/v1/no-send")
+
+    async def set_no_send(self, verb: Literal["enter", "leave"], reason: str) -> NoSend:
+        """Stop all sending, or let it go on, as the holder of the token: an administrator."""
+        return await self._read(NoSend, "POST", f"/v1/no-send/{verb}", body={"reason": reason})
 
     async def books_check(self) -> BooksReport:
         """Run all checks over the books, in one snapshot."""

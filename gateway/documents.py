@@ -18,6 +18,7 @@ EVENTS = "partner events"
 PAYMENTS = "payments"
 ACCOUNTS = "accounts"
 BOOKS = "books"
+NO_SEND = "no-send mode"
 HEALTH = "health"
 
 TAGS = [
@@ -25,6 +26,7 @@ TAGS = [
     {"name": PAYMENTS, "description": "The register: each payment's life, and what people do."},
     {"name": ACCOUNTS, "description": "Customers' accounts and our own, with their balances."},
     {"name": BOOKS, "description": "The journal as a whole: its checks and its export."},
+    {"name": NO_SEND, "description": "Whether anything may leave for a partner at all."},
     {"name": HEALTH, "description": "For whoever runs this process."},
 ]
 DESCRIPTION = (

@@ -41,6 +41,7 @@ _FILTERS = {
     "account": "p.account = :account",
     "partner": "p.partner = :partner",
     "batch_id": "p.batch_id = :batch_id",
+    "stuck": "(n.id is not null and p.id in (select id from payments_overdue)) = :stuck",
 }
 
 _ACCOUNTS = text(
@@ -91,13 +92,15 @@ class Reader:
         account: str | None = None,
         partner: str | None = None,
         batch_id: str | None = None,
+        stuck: bool | None = None,
         cursor: str | None = None,
         limit: int = PAGE_SIZE,
     ) -> PaymentPage:
         """Return a page of the payments that fit all that is given, newest first.
 
         `account` is the one that pays; `cursor` is `next_cursor` of the page before, None for the
-        first; `limit` goes up to `PAGE_SIZE_MAX`.
+        first; `stuck` picks those past their time, or only others; `limit` goes up to
+        `PAGE_SIZE_MAX`.
 
         Raises:
             InvalidRequest: The cursor is not one that a page gave, or the limit is out of range.
@@ -111,6 +114,7 @@ class Reader:
             "account": account,
             "partner": partner,
             "batch_id": batch_id,
+            "stuck": stuck,
         }
         query, given = _page_query(wanted, cursor)
         async with self._snapshot() as connection:

@@ -61,6 +61,8 @@ class Desk:
         self._shown: PaymentState | None = None
         self._called_ops = False
         self._native_cancels = 0
+        self._ops_asked_for = False
+        self._stuck_in: PaymentState | None = None
 
     # What arrives
 
@@ -88,6 +90,13 @@ class Desk:
     def partner_event(self, *_received: Any) -> None:
         """Say that an event is stored; what it says is read from the books."""
         self._news = True
+
+    @workflow.signal(name=names.CALL_OPS)
+    def call_ops(self, *_received: Any) -> None:
+        """Raise NeedsOps for as long as the payment stands where it is: it is past its time."""
+        self._ops_asked_for = True
+        if self._standing is not None:
+            self._stand(self._standing)
 
     @workflow.signal(dynamic=True)
     def unknown_signal(self, name: str, _received: Sequence[RawValue]) -> None:
@@ -196,12 +205,20 @@ class Desk:
             standing = standing.model_copy(update={"code": self._standing.code})
         self._standing = standing
         workflow.set_current_details(self._details(standing))
-        if standing.final or standing.state in WORTH_A_LOOK or standing.overdue:
+        was_stuck = self._stuck_in is not None
+        if self._ops_asked_for:
+            self._ops_asked_for, self._stuck_in = False, standing.state
+        elif standing.state is not self._stuck_in:
+            self._stuck_in = None
+        is_stuck = self._stuck_in is not None
+        worth_a_look = standing.state in WORTH_A_LOOK or standing.overdue
+        if standing.final or worth_a_look or is_stuck or was_stuck:
             self._show(standing)
 
     def _show(self, standing: Standing) -> None:
         """Write the state into Temporal's index, at most once for each state."""
-        needs_ops = standing.state is PaymentState.IN_REVIEW or standing.overdue
+        in_review = standing.state is PaymentState.IN_REVIEW
+        needs_ops = in_review or standing.overdue or self._stuck_in is standing.state
         if standing.state is self._shown and needs_ops == self._called_ops:
             return
         updates: list[SearchAttributeUpdate[Any]] = [

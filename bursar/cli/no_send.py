@@ -1,0 +1,74 @@
+"""`bursar no-send …`: all sending stopped, what has to be compared, and on again."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import typer
+
+from bursar.cli import options, session
+from bursar.cli.connection import Connection
+from bursar.cli.options import examples
+from bursar.cli.output import cell, console, moment, print_json, short, table
+from bursar.views import NoSend
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="No-send mode: nothing leaves for any partner until a person has compared.",
+)
+
+
+@app.command(epilog=examples("bursar no-send show", "bursar no-send show --json | jq .forgotten"))
+def show(context: typer.Context, as_json: options.Json = False) -> None:
+    """Show whether all sending is stopped, by whom, why, and what has to be compared."""
+    _print(session.run(_show(session.connection_of(context))), as_json=as_json)
+
+
+@app.command(epilog=examples('bursar no-send enter --reason "the bank reports doubled payments"'))
+def enter(context: typer.Context, reason: options.Reason, as_json: options.Json = False) -> None:
+    """Stop all sending at once, as the holder of an administrator's token."""
+    told = session.run(_set(session.connection_of(context), "enter", reason))
+    _print(told, as_json=as_json)
+
+
+@app.command(epilog=examples('bursar no-send leave --reason "compared with the bank, ticket 4711"'))
+def leave(context: typer.Context, reason: options.Reason, as_json: options.Json = False) -> None:
+    """Let sending go on, as the holder of an administrator's token.
+
+    Compare first: `bursar no-send show` lists what partners have booked and
+    the books had forgotten. Each of those asks its partner before it is sent.
+    """
+    told = session.run(_set(session.connection_of(context), "leave", reason))
+    _print(told, as_json=as_json)
+
+
+def _print(told: NoSend, *, as_json: bool) -> None:
+    if as_json:
+        print_json(told)
+        return
+    out = console()
+    if told.stopped:
+        since = moment(told.entered_at) if told.entered_at else ""
+        out.print(
+            cell(f"All sending is stopped since {since} UTC by {told.entered_by}", "bold red")
+        )
+        out.print(plain(told.reason or ""))
+    else:
+        out.print("Sending goes on.")
+    if not told.forgotten:
+        return
+    shown = table("sent, and not known here", "partner", ("seen", "fold"), "state")
+    for send in told.forgotten:
+        state = send.state.value if send.state else "no such payment"
+        shown.add_row(cell(send.attempt_key), cell(send.partner), short(send.evidence), cell(state))
+    out.print(shown)
+
+
+async def _show(connection: Connection) -> NoSend:
+    async with session.reader(connection) as reader:
+        return await reader.no_send()
+
+
+async def _set(connection: Connection, verb: Literal["enter", "leave"], reason: str) -> NoSend:
+    async with session.reader(connection) as reader:
+        return await reader.set_no_send(verb, reason)
