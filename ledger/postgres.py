@@ -144,7 +144,7 @@ class PostgresBooks:
 
     async def mark_sent(self, attempt_key: str) -> datetime | None:
         """Record that bytes may leave from now on; None where that was recorded already."""
-        sent_at: datetime | None = await self._value("select mark_sent_v2($1)", attempt_key)
+        sent_at: datetime | None = await self._value("select mark_sent_v3($1)", attempt_key)
         return sent_at
 
     async def mark_unsent(self, attempt_key: str, sent_at: datetime) -> bool:

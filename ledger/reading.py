@@ -99,11 +99,10 @@ class Reader:
         """Return a page of the payments that fit all that is given, newest first.
 
         `account` is the one that pays; `cursor` is `next_cursor` of the page before, None for the
-        first; `stuck` picks those past their time, or only others; `limit` goes up to
-        `PAGE_SIZE_MAX`.
+        first; `stuck` picks those past their time; `limit` goes up to `PAGE_SIZE_MAX`.
 
         Raises:
-            InvalidRequest: The cursor is not one that a page gave, or the limit is out of range.
+            InvalidRequest: The cursor is none that a page gave, or the limit is out of range.
         """
         if not 1 <= limit <= PAGE_SIZE_MAX:
             raise InvalidRequest(f"limit has to be from 1 to {PAGE_SIZE_MAX}", field="limit")
@@ -119,8 +118,7 @@ class Reader:
         query, given = _page_query(wanted, cursor)
         async with self._snapshot() as connection:
             rows = (await connection.execute(query, {**given, "rows": limit + 1})).all()
-        shown = rows[:limit]
-        more = len(rows) > limit
+        shown, more = rows[:limit], len(rows) > limit
         return PaymentPage(
             payments=tuple(summary(row) for row in shown),
             next_cursor=_cursor(shown[-1].created_at, shown[-1].id) if more else None,

@@ -48,11 +48,9 @@ def _print(told: NoSend, *, as_json: bool) -> None:
         return
     out = console()
     if told.stopped:
-        since = moment(told.entered_at) if told.entered_at else ""
-        out.print(
-            cell(f"All sending is stopped since {since} UTC by {told.entered_by}", "bold red")
-        )
-        out.print(plain(told.reason or ""))
+        since = f"since {moment(told.entered_at)} UTC by {told.entered_by}"
+        out.print(cell(f"All sending is stopped {since}", "bold red"))
+        out.print(cell(told.reason))
     else:
         out.print("Sending goes on.")
     if not told.forgotten:

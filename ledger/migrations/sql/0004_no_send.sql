@@ -58,9 +58,9 @@ begin
     return found;
 end $$;
 
--- As v1, but the first send of an attempt that was sent in a life that these books have forgotten
+-- As v1, but nothing is marked in no-send mode, and the first send of an attempt that was sent in a life that these books have forgotten
 -- is no send: null, as for one that was sent already, so that the caller asks first.
-create function mark_sent_v2(attempt_key text) returns timestamptz
+create function mark_sent_v3(attempt_key text) returns timestamptz
 language plpgsql security definer set search_path = public, pg_temp as $$
 begin
     if exists (select from no_send n where n.left_at is null) then
@@ -69,10 +69,10 @@ begin
     update attempts a
        set sent_at = clock_timestamp(), first_sent_at = least(f.sent_at, clock_timestamp())
       from forgotten_sends f
-     where a.key = mark_sent_v2.attempt_key and f.attempt_key = a.key
+     where a.key = mark_sent_v3.attempt_key and f.attempt_key = a.key
        and a.first_sent_at is null;
     if found then
         return null;
     end if;
-    return mark_sent_v1(mark_sent_v2.attempt_key);
+    return mark_sent_v1(mark_sent_v3.attempt_key);
 end $$;
