@@ -1,4 +1,4 @@
-"""Nothing is stuck in silence: what is past its time, or cannot get on, calls people (INV-13, T5)."""
+"""Nothing is stuck in silence: what is late or cannot get on calls people (INV-13, T5)."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ async def test_a_run_that_fails_again_and_again_is_a_case(
     handle = client.get_workflow_handle(names.workflow_id(request.id))
     await handle.terminate("to make room for a run of another release")
     async with Worker(
-        client,
+        await site.temporal.connect(),
         task_queue=names.PAYMENTS_QUEUE,
         workflows=[Impostor],
         workflow_runner=UnsandboxedWorkflowRunner(),
