@@ -14,6 +14,7 @@ from datetime import date, datetime
 from typing import Any
 
 from bursar import names
+from bursar.gate import Scope, SwitchBody
 from bursar.ids import attempt_key
 from bursar.payments import PaymentKind, PaymentResult, PaymentState
 from bursar.sweeps import Watermark
@@ -22,6 +23,8 @@ from ledger.oversight import Oversight
 from partners.port import Partner, StatementLine
 
 ACTOR = "bursar:start-guard"
+
+REASON_LENGTH_MAX = 200
 
 OURS = re.compile(r"po_[0-9A-Za-z_]{1,29}-[1-9][0-9]*")
 """What a reference of ours looks like on a partner's statement: an attempt's key."""
@@ -52,7 +55,7 @@ class Restored:
         if await self._oversight.has(mark):
             return None
         reason = f"the books have lost change {mark.change_id} ({mark.key}): restored from before?"
-        await self._oversight.enter_no_send(ACTOR, reason)
+        await self._stop(reason)
         return reason
 
     async def after_a_completed_run(
@@ -65,7 +68,7 @@ class Restored:
         this returns for its new run.
         """
         reason = f"{payment.id} is {payment.state}, but its run has ended {ended.state}: restored?"
-        await self._oversight.enter_no_send(ACTOR, reason)
+        await self._stop(reason)
         if ended.state in _NEVER_SENT:
             told = f"it had ended {ended.state} before the books were restored"
             return names.CANCEL, {"by": "bursar:sweeper", "reason": told}
@@ -98,8 +101,13 @@ class Restored:
                 f"{partner.name} has booked {len(new)} payouts that the books do not know as sent,"
                 f" such as {new[0]}: restored from before?"
             )
-            await self._oversight.enter_no_send(ACTOR, reason)
+            await self._stop(reason)
         return new
+
+    async def _stop(self, reason: str) -> None:
+        """Pause everything; only an administrator lifts what this actor has paused."""
+        body = SwitchBody(scope=Scope.ALL, reason=reason[:REASON_LENGTH_MAX])
+        await self._books.pause(body, ACTOR)
 
     async def _is_new(self, partner: str, line: StatementLine) -> bool:
         evidence = f"statement line {line.line_id}"

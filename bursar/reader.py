@@ -19,6 +19,7 @@ from bursar.errors import (
     PaymentNotFound,
     ServiceUnavailable,
 )
+from bursar.gate import CapBody, DisableBody, GateAnswer, RailList, SwitchBody
 from bursar.payments import PaymentKind, PaymentState
 from bursar.views import AccountList, BooksReport, NoSend, PaymentPage, PaymentView, Problem
 
@@ -150,9 +151,29 @@ class Reader:
         """Return whether all sending is stopped, and what has to be compared before it goes on."""
         return await self._read(NoSend, "GET", "/v1/no-send")
 
-    async def set_no_send(self, verb: Literal["enter", "leave"], reason: str) -> NoSend:
-        """Stop all sending, or let it go on, as the holder of the token: an administrator."""
-        return await self._read(NoSend, "POST", f"/v1/no-send/{verb}", body={"reason": reason})
+    async def rails(self) -> RailList:
+        """Return each rail with what waits before it, and all pauses and caps in force."""
+        return await self._read(RailList, "GET", "/v1/rails")
+
+    async def pause(self, body: SwitchBody) -> GateAnswer:
+        """Stop handing over; once this returns, no money leaves against it."""
+        return await self._act_on_gate("/v1/rails/pause", body)
+
+    async def resume(self, body: SwitchBody) -> GateAnswer:
+        """Lift a pause: one's own, or with the role admin anybody's."""
+        return await self._act_on_gate("/v1/rails/resume", body)
+
+    async def set_limit(self, body: CapBody) -> GateAnswer:
+        """Set, replace or end the cap of a currency."""
+        return await self._act_on_gate("/v1/limits", body)
+
+    async def disable_person(self, body: DisableBody) -> GateAnswer:
+        """Make a person's approvals count no more, also those given before."""
+        return await self._act_on_gate("/v1/people/disable", body)
+
+    async def _act_on_gate(self, path: str, body: SwitchBody | CapBody | DisableBody) -> GateAnswer:
+        plain = body.model_dump(mode="json", exclude_none=True)
+        return await self._read(GateAnswer, "POST", path, body=plain)
 
     async def books_check(self) -> BooksReport:
         """Run all checks over the books, in one snapshot."""

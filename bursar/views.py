@@ -184,8 +184,8 @@ class NoSend(_View):
     """Whether all sending is stopped, by whom and why, and what has to be compared."""
 
     stopped: bool
-    entered_at: AwareDatetime | None = None
-    entered_by: str | None = None
+    paused_at: AwareDatetime | None = None
+    paused_by: str | None = None
     reason: str | None = None
     forgotten: tuple[ForgottenSend, ...] = ()
 

@@ -10,6 +10,7 @@ from typing import Protocol
 from starlette.requests import Request
 
 from bursar import temporal
+from bursar.gate import RailList
 from bursar.payments import PaymentKind, PaymentState
 from bursar.views import AccountList, BooksReport, NoSend, PaymentPage, PaymentView
 from gateway.engine import Engine
@@ -52,6 +53,9 @@ class Reading(Protocol):
     ) -> AccountList:
         """Return accounts with their balances."""
 
+    async def rails(self) -> RailList:
+        """Return how the gate stands, and what waits before it."""
+
     async def check(self) -> BooksReport:
         """Run every check over one snapshot."""
 
@@ -60,16 +64,10 @@ class Reading(Protocol):
 
 
 class Stops(Protocol):
-    """The switch that stops all sending; raises `ConnectionError` without a database."""
+    """What has stopped all sending; raises `ConnectionError` without a database."""
 
     async def no_send(self) -> NoSend:
         """Return whether sending is stopped, and what has to be compared."""
-
-    async def enter_no_send(self, actor: str, reason: str) -> bool:
-        """Stop all sending; False where it is stopped already."""
-
-    async def leave_no_send(self, actor: str, reason: str) -> bool:
-        """Let sending go on; False where it was not stopped."""
 
 
 @dataclass(frozen=True)

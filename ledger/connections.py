@@ -24,13 +24,6 @@ BUG = "BK001"
 """The SQLSTATE with which our functions answer what nobody may ask for."""
 CONFLICT = "BK002"
 """The SQLSTATE with which they answer what exists with other content; the message is its key."""
-STOPPED = "BK003"
-"""The SQLSTATE with which they answer who wants to send while all sending is stopped."""
-
-
-class SendingStopped(Exception):
-    """No-send mode is on: nothing may leave for a partner until a person has compared."""
-
 
 _TRANSIENT = (
     asyncpg.SerializationError,
@@ -91,7 +84,6 @@ def answering(what: str) -> Iterator[None]:
         ConnectionError: The database did not answer, or could not: a repeat is safe.
         ValueError: The database found the call malformed.
         ContentConflict: What is asked for exists with other content.
-        SendingStopped: No-send mode is on.
     """
     try:
         yield
@@ -102,6 +94,4 @@ def answering(what: str) -> Iterator[None]:
             raise ConnectionError(f"the books do not answer {what}: {error}") from error
         if getattr(error, "sqlstate", None) == CONFLICT:
             raise ContentConflict(str(error)) from error
-        if getattr(error, "sqlstate", None) == STOPPED:
-            raise SendingStopped(str(error)) from error
         raise

@@ -164,18 +164,11 @@ class Oversight:
         rows = await self._rows(query, attempt_key, partner, evidence, sent_at)
         return bool(rows[0][0])
 
-    async def enter_no_send(self, actor: str, reason: str) -> bool:
-        """Stop all sending until a person lets it go on; False where it is stopped already."""
-        return bool((await self._rows("select enter_no_send_v1($1, $2)", actor, reason))[0][0])
-
-    async def leave_no_send(self, actor: str, reason: str) -> bool:
-        """Let sending go on; False where it was not stopped."""
-        return bool((await self._rows("select leave_no_send_v1($1, $2)", actor, reason))[0][0])
-
     async def no_send(self) -> NoSend:
         """Return whether sending is stopped, and what is known to be forgotten."""
         stops = await self._rows(
-            "select entered_at, entered_by, reason from no_send where left_at is null"
+            "select paused_at, paused_by, reason from pauses"
+            " where scope = 'all' and resumed_at is null"
         )
         sends = await self._rows(_FORGOTTEN, FORGOTTEN_MAX)
         return NoSend(

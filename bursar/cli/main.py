@@ -15,6 +15,7 @@ from bursar.cli import (
     accounts,
     acting,
     books,
+    gate,
     no_send,
     options,
     payouts,
@@ -124,6 +125,19 @@ app.command(
         "bursar watch po_invoice_0007 --timeout 60 --json",
     )
 )(watching.watch)
+app.command(
+    epilog=examples(
+        'bursar pause --partner simulator --by ana --reason "bank pays twice"',
+        'bursar pause --currency EUR --reason "wrong rates"',
+        'bursar pause --all --by ana --reason "stop the line"',
+    )
+)(gate.pause)
+app.command(
+    epilog=examples('bursar resume --partner simulator --by ana --reason "bank is well again"')
+)(gate.resume)
+app.command(epilog=examples("bursar rails", "bursar rails --json"))(gate.rails)
+app.add_typer(gate.limits_app, name="limits")
+app.add_typer(gate.people_app, name="people")
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(books.app, name="books")
 app.add_typer(no_send.app, name="no-send")

@@ -1,8 +1,6 @@
-"""`bursar no-send …`: all sending stopped, what has to be compared, and on again."""
+"""`bursar no-send …`: what has to be compared before sending goes on, and on again."""
 
 from __future__ import annotations
-
-from typing import Literal
 
 import typer
 
@@ -10,6 +8,7 @@ from bursar.cli import options, session
 from bursar.cli.connection import Connection
 from bursar.cli.options import examples
 from bursar.cli.output import cell, console, moment, print_json, short, table
+from bursar.gate import Scope, SwitchBody
 from bursar.views import NoSend
 
 app = typer.Typer(
@@ -24,13 +23,6 @@ def show(context: typer.Context, as_json: options.Json = False) -> None:
     _print(session.run(_show(session.connection_of(context))), as_json=as_json)
 
 
-@app.command(epilog=examples('bursar no-send enter --reason "the bank reports doubled payments"'))
-def enter(context: typer.Context, reason: options.Reason, as_json: options.Json = False) -> None:
-    """Stop all sending at once, as the holder of an administrator's token."""
-    told = session.run(_set(session.connection_of(context), "enter", reason))
-    _print(told, as_json=as_json)
-
-
 @app.command(epilog=examples('bursar no-send leave --reason "compared with the bank, ticket 4711"'))
 def leave(context: typer.Context, reason: options.Reason, as_json: options.Json = False) -> None:
     """Let sending go on, as the holder of an administrator's token.
@@ -38,8 +30,7 @@ def leave(context: typer.Context, reason: options.Reason, as_json: options.Json 
     Compare first: `bursar no-send show` lists what partners have booked and
     the books had forgotten. Each of those asks its partner before it is sent.
     """
-    told = session.run(_set(session.connection_of(context), "leave", reason))
-    _print(told, as_json=as_json)
+    _print(session.run(_leave(session.connection_of(context), reason)), as_json=as_json)
 
 
 def _print(told: NoSend, *, as_json: bool) -> None:
@@ -48,7 +39,7 @@ def _print(told: NoSend, *, as_json: bool) -> None:
         return
     out = console()
     if told.stopped:
-        since = f"since {moment(told.entered_at)} UTC by {told.entered_by}"
+        since = f"since {moment(told.paused_at)} UTC by {told.paused_by}"
         out.print(cell(f"All sending is stopped {since}", "bold red"))
         out.print(cell(told.reason))
     else:
@@ -67,6 +58,7 @@ async def _show(connection: Connection) -> NoSend:
         return await reader.no_send()
 
 
-async def _set(connection: Connection, verb: Literal["enter", "leave"], reason: str) -> NoSend:
+async def _leave(connection: Connection, reason: str) -> NoSend:
     async with session.reader(connection) as reader:
-        return await reader.set_no_send(verb, reason)
+        await reader.resume(SwitchBody(scope=Scope.ALL, reason=reason))
+        return await reader.no_send()

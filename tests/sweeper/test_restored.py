@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
-import asyncpg
 import pytest
 
 from bursar import Bursar, PaymentState, names
 from bursar.errors import NotAuthorised
+from bursar.gate import Scope, SwitchBody
 from bursar.ids import attempt_key
 from bursar.reader import Reader
 from tests.conftest import run_sql
@@ -22,6 +22,7 @@ from tests.sweeper.test_calls import command
 pytestmark = pytest.mark.faults
 
 S = PaymentState
+EVERYTHING = SwitchBody(scope=Scope.ALL, reason="test over")
 
 
 class Restored:
@@ -60,7 +61,7 @@ async def sending_goes_on(site: Site) -> AsyncIterator[None]:
     """Whatever a test stops goes on afterwards."""
     yield
     async with site.house.reader() as reader:
-        await reader.set_no_send("leave", "test over")
+        await reader.resume(EVERYTHING)
 
 
 async def is_stopped(site: Site) -> bool:
@@ -85,7 +86,7 @@ async def test_books_from_before_a_payout_stop_all_sending_and_ask_before_they_s
 
     async with site.house.reader() as reader:
         told = await reader.no_send()  # the statement has shown it when the worker started
-    assert (told.stopped, told.entered_by) == (True, "bursar:start-guard")
+    assert (told.stopped, told.paused_by) == (True, "bursar:start-guard")
     assert attempt_key(request.id, 1) in [send.attempt_key for send in told.forgotten]
 
     other = a_payout()
@@ -165,23 +166,18 @@ async def test_a_sweep_sees_that_the_books_have_lost_what_an_earlier_one_saw(
 async def test_sending_is_let_go_on_by_an_administrator_only(site: Site) -> None:
     async with Reader(site.house.gateway_url, "no-token-of-anybody") as stranger:
         with pytest.raises(NotAuthorised):
-            await stranger.set_no_send("leave", "I would like to")
-    code, _ = await command(site, "no-send", "enter", "--reason", "the bank calls")
+            await stranger.resume(EVERYTHING)
+    code, _ = await command(site, "pause", "--all", "--reason", "the bank calls")
     assert (code, await is_stopped(site)) == (0, True)
     code, told = await command(site, "no-send", "show")
     assert "ops" in told
     assert "the bank calls" in told
-    with pytest.raises(asyncpg.IntegrityConstraintViolationError):
-        await run_sql(
-            site.postgres.url("books", user="postgres", password=site.postgres.password),
-            "DELETE FROM no_send",
-        )
 
 
 async def test_while_nothing_may_be_sent_waiting_payouts_are_not_counted_as_stuck(
     site: Site, bursar: Bursar
 ) -> None:
-    await command(site, "no-send", "enter", "--reason", "the bank calls")
+    await command(site, "pause", "--all", "--reason", "the bank calls")
     request = a_payout()
     await bursar.pay_out(request)
     await site.house.reaches(request.id, S.RESERVED, S.SUBMITTING)

@@ -56,7 +56,13 @@ select p.id, p.kind, p.tenant, p.state, p.seq, p.partner, p.created_at, p.update
          end,
          c.closed_at + interval '1 hour') as due_at,
        c.open as has_open_case,
-       p.state = 'reserved' or (p.state = 'submitting' and a.sent_at is null) as is_to_be_sent
+       p.state in ('reserved', 'scheduled', 'submitting') and a.sent_at is null
+       and exists (
+           select from pauses s
+            where s.resumed_at is null
+              and (s.scope = 'all' or s.scope = 'partner' and s.name = p.partner
+                   or s.scope = 'currency' and s.name = p.currency
+                   or s.scope = 'tenant' and s.name = p.tenant)) as is_paused
   from payments p
   cross join lateral (
        select delay_of(p.terms, 'step_within', interval '60 seconds') as step,
@@ -70,8 +76,6 @@ select p.id, p.kind, p.tenant, p.state, p.seq, p.partner, p.created_at, p.update
  where p.state not in
     ('settled', 'returned', 'refused', 'denied', 'expired', 'cancelled', 'failed');
 
--- What waits for no-send mode to end is not stuck in silence: that mode is the alarm.
+-- What waits for a pause to end is not stuck in silence: the pause is the alarm.
 create view payments_overdue as
-select * from payment_next
- where due_at < clock_timestamp()
-   and not (is_to_be_sent and exists (select from no_send where left_at is null));
+select * from payment_next where due_at < clock_timestamp() and not is_paused;

@@ -8,10 +8,10 @@ from pathlib import Path
 from alembic import op
 
 revision = "0004"
-down_revision = "0001"
+down_revision = "0002"
 
 SQL = Path(__file__).parent.parent / "sql"
-FILES = ("0004_no_send.sql", "0004_next_action.sql")
+FILES = ("0004_forgotten_sends.sql", "0004_next_action.sql")
 
 
 def upgrade() -> None:
