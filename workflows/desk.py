@@ -37,6 +37,9 @@ WORTH_A_LOOK = frozenset(
 )
 """States in which somebody would look or act: only these, and the end, go into the index."""
 
+NOTES_MAX = 100
+"""How much that cannot be read one run puts on its payment's timeline: senders may be upset."""
+
 
 @dataclass
 class _OnDesk:
@@ -56,6 +59,7 @@ class Desk:
         self._wishes: deque[_OnDesk] = deque()
         self._notes: deque[Note] = deque()
         self._notes_taken = 0
+        self._signalled: set[Wish] = set()
         self._news = False
         self._cancel_wished = False
         self._shown: PaymentState | None = None
@@ -141,7 +145,10 @@ class Desk:
             place = ".".join(str(part) for part in first["loc"][1:])
             self._note("unreadable_signal", f"{verb}: {place}: {first['msg']}")
         else:
-            self._wishes.append(_OnDesk(self._wish(action, "signal"), None))
+            wish = self._wish(action, "signal")
+            if wish not in self._signalled:  # the same again, before it is judged, says no more
+                self._signalled.add(wish)
+                self._wishes.append(_OnDesk(wish, None))
 
     async def _put_and_wait(self, action: Approve | Deny | Cancel | Resolve) -> Answer:
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
@@ -153,6 +160,10 @@ class Desk:
 
     def _note(self, kind: str, detail: str) -> None:
         self._notes_taken += 1
+        if self._notes_taken > NOTES_MAX:
+            return
+        if self._notes_taken == NOTES_MAX:
+            kind, detail = "too_many_notes", "more that cannot be read is kept by Temporal alone"
         key = f"{self._id}/note/{self._notes_taken}"
         note = Note(payment_id=self._id, key=key, kind=kind, detail=_printable(detail))
         self._notes.append(note)
@@ -264,6 +275,7 @@ class Desk:
             )
         while self._wishes:
             item = self._wishes.popleft()
+            self._signalled.discard(item.wish)
             acted: Acted = await workflow.execute_local_activity_method(
                 PaymentActivities.act, item.wish, **books(f"Judge: {item.wish.action.verb}")
             )
