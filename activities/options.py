@@ -27,6 +27,13 @@ PARTNER_RETRY = RetryPolicy(
 )
 
 
+SWEEP_RETRY = RetryPolicy(
+    initial_interval=timedelta(seconds=1),
+    backoff_coefficient=2,
+    maximum_interval=timedelta(seconds=30),
+)
+
+
 class WaitOptions(TypedDict):
     """Options of a step on the books that waits by being tried again, without any history."""
 
@@ -49,6 +56,15 @@ class PartnerOptions(TypedDict):
 
     task_queue: str
     start_to_close_timeout: timedelta
+    retry_policy: RetryPolicy
+    summary: str
+
+
+class SweepOptions(TypedDict):
+    """Options of a walk over many payments."""
+
+    start_to_close_timeout: timedelta
+    heartbeat_timeout: timedelta
     retry_policy: RetryPolicy
     summary: str
 
@@ -76,5 +92,15 @@ def partner(name: str, policy: Policy, summary: str) -> PartnerOptions:
         task_queue=names.partner_queue(name),
         start_to_close_timeout=policy.partner_call_timeout,
         retry_policy=PARTNER_RETRY,
+        summary=summary,
+    )
+
+
+def sweeping(summary: str) -> SweepOptions:
+    """Return the options of a walk over many payments, which says again and again that it goes."""
+    return SweepOptions(
+        start_to_close_timeout=timedelta(minutes=5),
+        heartbeat_timeout=timedelta(seconds=60),
+        retry_policy=SWEEP_RETRY,
         summary=summary,
     )

@@ -77,6 +77,9 @@ class Delays(_Section):
     poll_after: float | None = Field(default=None, gt=0)
     poll_every: float | None = Field(default=None, gt=0)
     overdue_after: float | None = Field(default=None, gt=0)
+    step_within: float | None = Field(default=None, gt=0)
+    outcome_within: float | None = Field(default=None, gt=0)
+    review_within: float | None = Field(default=None, gt=0)
 
     def policy(self) -> Policy:
         """Return the policy with these delays."""

@@ -46,6 +46,14 @@ class Policy(_Plain):
     poll_every: timedelta = timedelta(seconds=60)
     overdue_after: timedelta = timedelta(hours=24)
     """How long an accepted payout may take before a person is called."""
+    step_within: timedelta = timedelta(seconds=60)
+    """How long a step of ours may take where nothing has to be waited for: to be held once
+    registered, approved or due, and to be claimed for the partner once held."""
+    outcome_within: timedelta = timedelta(seconds=120)
+    """How long a hand-over may be without an outcome, and any other wait may take longer than its
+    own delays say. Past it a payment counts as stuck, and the sweeper opens a case."""
+    review_within: timedelta = timedelta(hours=1)
+    """How long people may take to decide a payment in review before it is listed as stuck."""
 
 
 class ApprovalNeed(_Plain):

@@ -19,3 +19,11 @@ def settings_fault(error: ValidationError | SettingsError, prefix: str) -> str:
         f"{prefix}{'_'.join(str(part) for part in fault['loc']).upper()}: {fault['msg']}"
         for fault in error.errors(include_input=False, include_url=False)
     )
+
+
+UNSAFE = 3
+"""Exit status of a service that must not run as it is set up; repeating the start is no help."""
+
+
+class UnsafeSetup(Exception):
+    """A service must not run like this: what is wrong, and what to change."""

@@ -21,7 +21,7 @@ from bursar.errors import (
 )
 from bursar.gate import CapBody, DisableBody, GateAnswer, RailList, SwitchBody
 from bursar.payments import PaymentKind, PaymentState
-from bursar.views import AccountList, BooksReport, PaymentPage, PaymentView, Problem
+from bursar.views import AccountList, BooksReport, NoSend, PaymentPage, PaymentView, Problem
 
 PAGE_SIZE = 50
 
@@ -107,6 +107,7 @@ class Reader:
         account: str | None = None,
         partner: str | None = None,
         batch_id: str | None = None,
+        stuck: bool | None = None,
         cursor: str | None = None,
         limit: int = PAGE_SIZE,
     ) -> PaymentPage:
@@ -118,6 +119,7 @@ class Reader:
             "account": account,
             "partner": partner,
             "batch_id": batch_id,
+            "stuck": None if stuck is None else str(stuck).lower(),
             "cursor": cursor,
             "limit": str(limit),
         }
@@ -144,6 +146,10 @@ class Reader:
         """
         path = f"/v1/payments/{payment_id}/{verb}"
         return await self._read(Answer, "POST", path, body=body, of=payment_id, patience=_ACTING)
+
+    async def no_send(self) -> NoSend:
+        """Return whether all sending is stopped, and what has to be compared before it goes on."""
+        return await self._read(NoSend, "GET", "/v1/no-send")
 
     async def rails(self) -> RailList:
         """Return each rail with what waits before it, and all pauses and caps in force."""

@@ -31,6 +31,10 @@ class PaymentSummary(_View):
     created_by: str
     created_at: AwareDatetime
     updated_at: AwareDatetime
+    next_action: str | None = None
+    """What happens next; None once the payment has ended."""
+    due_at: AwareDatetime | None = None
+    """By when that is due; past it the payment is stuck."""
 
 
 class TimelineEntry(_View):
@@ -161,6 +165,29 @@ class BooksReport(_View):
     breaks: tuple[Break, ...]
     trial_balance: dict[str, int]
     """Sum over all accounts for each currency: always 0."""
+
+
+class ForgottenSend(_View):
+    """A send that the books do not know of, and something outside of them does."""
+
+    attempt_key: str
+    partner: str
+    evidence: str
+    """Where it was seen, such as a line of the partner's statement."""
+    sent_at: AwareDatetime
+    found_at: AwareDatetime
+    state: PaymentState | None
+    """Where the payment stands in the register; None: it has no such payment."""
+
+
+class NoSend(_View):
+    """Whether all sending is stopped, by whom and why, and what has to be compared."""
+
+    stopped: bool
+    paused_at: AwareDatetime | None = None
+    paused_by: str | None = None
+    reason: str | None = None
+    forgotten: tuple[ForgottenSend, ...] = ()
 
 
 class Problem(_View):

@@ -78,6 +78,8 @@ class PaymentFilter(BaseModel):
     """The account that pays."""
     partner: PartnerName | None = None
     batch_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,60}$")] | None = None
+    stuck: bool | None = None
+    """True: past the time by which their next action was due."""
     cursor: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:=+/-]{1,200}$")] | None = None
     """`next_cursor` of the page before."""
     limit: Annotated[int, Field(ge=1, le=200)] = 50

@@ -232,6 +232,9 @@ class Relay:
             await self._engine.signal_event(stored.payment_id, stored.row_id)
         except NotRunning:
             return False
+        except EngineRefused as error:  # 10,000 signals are all that one run takes
+            _log.warning("a run takes no more signals", row_id=stored.row_id, error=str(error))
+            return False
         return True
 
     def _rests(self, row_id: int) -> bool:

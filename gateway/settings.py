@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from bursar.payments import PartnerName
+from partners.port import Environment
 
 SECRETS_DIR_VARIABLE = "BURSAR_SECRETS_DIR"
 
@@ -27,6 +28,8 @@ class Settings(BaseSettings):
     tokens_file: Path
     partners: Annotated[tuple[PartnerName, ...], Field(min_length=1)]
     """JSON list of the partners whose events come in, such as ["simulator"]."""
+    environment: Environment = Environment.TEST
+    """Has to be what every partner's settings declare; so nothing live is reached by forgetting."""
     temporal_address: str = "127.0.0.1:7233"
     temporal_namespace: str = "bursar"
     gateway_host: str = "127.0.0.1"

@@ -31,8 +31,10 @@ SUMMARY = """
              when 'expired' then null
              when 'cancelled' then null
              else open_case.kind
-           end as code
+           end as code,
+           n.next_action, n.due_at
       from payments p
+      left join payment_next n on n.id = p.id
       left join transitions last on last.payment_id = p.id and last.seq = p.seq
       left join transactions t on t.id = last.transaction_id
       left join lateral (select code from attempts where payment_id = p.id

@@ -43,6 +43,7 @@ _FILTERS = {
     "account": "p.account = :account",
     "partner": "p.partner = :partner",
     "batch_id": "p.batch_id = :batch_id",
+    "stuck": "(n.id is not null and p.id in (select id from payments_overdue)) = :stuck",
 }
 
 _ACCOUNTS = text(
@@ -93,16 +94,17 @@ class Reader:
         account: str | None = None,
         partner: str | None = None,
         batch_id: str | None = None,
+        stuck: bool | None = None,
         cursor: str | None = None,
         limit: int = PAGE_SIZE,
     ) -> PaymentPage:
         """Return a page of the payments that fit all that is given, newest first.
 
         `account` is the one that pays; `cursor` is `next_cursor` of the page before, None for the
-        first; `limit` goes up to `PAGE_SIZE_MAX`.
+        first; `stuck` picks those past their time; `limit` goes up to `PAGE_SIZE_MAX`.
 
         Raises:
-            InvalidRequest: The cursor is not one that a page gave, or the limit is out of range.
+            InvalidRequest: The cursor is none that a page gave, or the limit is out of range.
         """
         if not 1 <= limit <= PAGE_SIZE_MAX:
             raise InvalidRequest(f"limit has to be from 1 to {PAGE_SIZE_MAX}", field="limit")
@@ -113,12 +115,12 @@ class Reader:
             "account": account,
             "partner": partner,
             "batch_id": batch_id,
+            "stuck": stuck,
         }
         query, given = _page_query(wanted, cursor)
         async with self._snapshot() as connection:
             rows = (await connection.execute(query, {**given, "rows": limit + 1})).all()
-        shown = rows[:limit]
-        more = len(rows) > limit
+        shown, more = rows[:limit], len(rows) > limit
         return PaymentPage(
             payments=tuple(summary(row) for row in shown),
             next_cursor=_cursor(shown[-1].created_at, shown[-1].id) if more else None,

@@ -9,6 +9,8 @@ from pathlib import Path
 from pydantic import Field, PostgresDsn
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from partners.port import Environment
+
 
 class Settings(BaseSettings):
     """A missing or mistyped value stops the worker before it takes work.
@@ -28,6 +30,12 @@ class Settings(BaseSettings):
     database_url: PostgresDsn  # no default: a worker must never guess whose books it writes
     partners: tuple[str, ...]  # folder names under partners/
     rules_file: Path
+    environment: Environment = Environment.TEST
+    """Has to be what every partner's settings declare; so nothing live is reached by forgetting."""
+    sweep_every: timedelta = Field(default=timedelta(seconds=60), ge=timedelta(seconds=1))
+    """How often register and runs are compared."""
+    sweep_grace: timedelta = Field(default=timedelta(seconds=60), ge=timedelta())
+    """How long a payment has to be untouched, or a run open, before the sweeper looks at it."""
     ready_file: Path | None = None  # touched once the worker polls, for health checks
     workflow_tasks_max: int = Field(default=16, ge=1, le=10_000)  # each is CPU-bound at first
     book_steps_max: int = Field(default=512, ge=1, le=10_000)

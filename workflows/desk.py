@@ -37,6 +37,9 @@ WORTH_A_LOOK = frozenset(
 )
 """States in which somebody would look or act: only these, and the end, go into the index."""
 
+NOTES_MAX = 100
+"""How much that cannot be read one run puts on its payment's timeline: senders may be upset."""
+
 
 @dataclass
 class _OnDesk:
@@ -56,11 +59,14 @@ class Desk:
         self._wishes: deque[_OnDesk] = deque()
         self._notes: deque[Note] = deque()
         self._notes_taken = 0
+        self._signalled: set[Wish] = set()
         self._news = False
         self._cancel_wished = False
         self._shown: PaymentState | None = None
         self._called_ops = False
         self._native_cancels = 0
+        self._ops_asked_for = False
+        self._stuck_in: PaymentState | None = None
 
     # What arrives
 
@@ -88,6 +94,13 @@ class Desk:
     def partner_event(self, *_received: Any) -> None:
         """Say that an event is stored; what it says is read from the books."""
         self._news = True
+
+    @workflow.signal(name=names.CALL_OPS)
+    def call_ops(self, *_received: Any) -> None:
+        """Raise NeedsOps for as long as the payment stands where it is: it is past its time."""
+        self._ops_asked_for = True
+        if self._standing is not None:
+            self._stand(self._standing)
 
     @workflow.signal(dynamic=True)
     def unknown_signal(self, name: str, _received: Sequence[RawValue]) -> None:
@@ -132,7 +145,10 @@ class Desk:
             place = ".".join(str(part) for part in first["loc"][1:])
             self._note("unreadable_signal", f"{verb}: {place}: {first['msg']}")
         else:
-            self._wishes.append(_OnDesk(self._wish(action, "signal"), None))
+            wish = self._wish(action, "signal")
+            if wish not in self._signalled:  # the same again, before it is judged, says no more
+                self._signalled.add(wish)
+                self._wishes.append(_OnDesk(wish, None))
 
     async def _put_and_wait(self, action: Approve | Deny | Cancel | Resolve) -> Answer:
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
@@ -144,6 +160,10 @@ class Desk:
 
     def _note(self, kind: str, detail: str) -> None:
         self._notes_taken += 1
+        if self._notes_taken > NOTES_MAX:
+            return
+        if self._notes_taken == NOTES_MAX:
+            kind, detail = "too_many_notes", "more that cannot be read is kept by Temporal alone"
         key = f"{self._id}/note/{self._notes_taken}"
         note = Note(payment_id=self._id, key=key, kind=kind, detail=_printable(detail))
         self._notes.append(note)
@@ -196,12 +216,20 @@ class Desk:
             standing = standing.model_copy(update={"code": self._standing.code})
         self._standing = standing
         workflow.set_current_details(self._details(standing))
-        if standing.final or standing.state in WORTH_A_LOOK or standing.overdue:
+        was_stuck = self._stuck_in is not None
+        if self._ops_asked_for:
+            self._ops_asked_for, self._stuck_in = False, standing.state
+        elif standing.state is not self._stuck_in:
+            self._stuck_in = None
+        is_stuck = self._stuck_in is not None
+        worth_a_look = standing.state in WORTH_A_LOOK or standing.overdue
+        if standing.final or worth_a_look or is_stuck or was_stuck:
             self._show(standing)
 
     def _show(self, standing: Standing) -> None:
         """Write the state into Temporal's index, at most once for each state."""
-        needs_ops = standing.state is PaymentState.IN_REVIEW or standing.overdue
+        in_review = standing.state is PaymentState.IN_REVIEW
+        needs_ops = in_review or standing.overdue or self._stuck_in is standing.state
         if standing.state is self._shown and needs_ops == self._called_ops:
             return
         updates: list[SearchAttributeUpdate[Any]] = [
@@ -247,6 +275,7 @@ class Desk:
             )
         while self._wishes:
             item = self._wishes.popleft()
+            self._signalled.discard(item.wish)
             acted: Acted = await workflow.execute_local_activity_method(
                 PaymentActivities.act, item.wish, **books(f"Judge: {item.wish.action.verb}")
             )

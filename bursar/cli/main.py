@@ -11,7 +11,18 @@ import typer
 from rich.text import Text
 from typer.rich_utils import rich_format_error
 
-from bursar.cli import accounts, acting, books, gate, options, payouts, transfers, watching
+from bursar.cli import (
+    accounts,
+    acting,
+    books,
+    gate,
+    no_send,
+    options,
+    payouts,
+    sweeping,
+    transfers,
+    watching,
+)
 from bursar.cli.codes import MEANING, ExitCode, code_of
 from bursar.cli.options import examples
 from bursar.cli.output import Forgiving, console, plain, print_json, table
@@ -129,6 +140,8 @@ app.add_typer(gate.limits_app, name="limits")
 app.add_typer(gate.people_app, name="people")
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(books.app, name="books")
+app.add_typer(no_send.app, name="no-send")
+app.command(epilog=examples("bursar sweep", "bursar sweep --json | jq .stuck"))(sweeping.sweep)
 
 
 @app.command(epilog=examples("bursar exit-codes", "bursar exit-codes --json"))

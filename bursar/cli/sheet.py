@@ -74,12 +74,20 @@ def _facts(view: PaymentView) -> Table:
         ("created", f"{moment(payment.created_at)} UTC by {payment.created_by}"),
         ("execute", f"{moment(view.execute_at)} UTC" if view.execute_at else None),
         ("approvals", _approvals(view)),
+        ("next", _next(view)),
         ("tenant", payment.tenant if payment.tenant != "main" else None),
     ]
     for name, value in rows:
         if value:
             facts.add_row(f"  {name}", cell(value))
     return facts
+
+
+def _next(view: PaymentView) -> str | None:
+    payment = view.payment
+    if payment.next_action is None or payment.due_at is None:
+        return None
+    return f"{payment.next_action}, due by {moment(payment.due_at)} UTC"
 
 
 def _payee(view: PaymentView) -> str | None:

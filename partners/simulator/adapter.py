@@ -44,6 +44,7 @@ class Simulator:
             below=below,
         )
         self.guarantees = _guarantees(settings)
+        self.environment = settings.environment
 
     def render(self, attempt: Attempt) -> bytes:
         """Return the body that `submit` sends."""

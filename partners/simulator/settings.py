@@ -10,6 +10,8 @@ from enum import StrEnum
 from pydantic import AnyHttpUrl, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from partners.port import Environment
+
 # fmt: off
 CURRENCIES = frozenset({
     "EUR", "USD", "GBP", "CHF", "SEK", "NOK", "DKK", "PLN", "JPY", "KRW", "KWD",
@@ -43,6 +45,8 @@ class Settings(BaseSettings):
     api_key: SecretStr
     webhook_secret: SecretStr
     """whsec_…; while it is changed, the old and the new one with a space between them."""
+    environment: Environment = Environment.TEST
+    """What `url` and `api_key` reach: this bank moves no real money."""
     mode: Mode = Mode.KEYS_AND_LOOKUP
     timeout_seconds: float = Field(default=5.0, gt=0, le=8)
     """For one whole call; the activity around it gives up later."""
