@@ -13,10 +13,13 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from random import Random
 
+from temporalio.exceptions import ApplicationError
+
 from activities.conclusions import PaymentMissing
-from activities.terms import NotOpened, Opened
+from activities.terms import NotOpened, Opened, Terms
 from bursar import PaymentState, PayoutRequest, Verdict
 from bursar.actions import Answer, Approve, Cancel, Deny
+from bursar.gate import DisableBody
 from bursar.ids import new_payout_id
 from bursar.payments import content_hash
 from ledger.books import ApprovalRow
@@ -193,7 +196,7 @@ async def creator_approves(stage: Stage, rng: Random) -> str:
     own = Approve(by="maker")
 
     async def by_token(name: str) -> Told:
-        await stage.right.books.add_approval(_word(request.id, name, opened.terms.content_hash))
+        await stage.right.books.add_approval(_word(request.id, name, opened.terms))
         return await stage.right.act(request.id, Approve(by=name), "update")
 
     by_signal, by_the_token, ana, ana_again = await together(
@@ -212,19 +215,67 @@ async def creator_approves(stage: Stage, rng: Random) -> str:
     return "nobody"
 
 
-def _word(payment_id: str, name: str, hash_: str) -> ApprovalRow:
+def _word(payment_id: str, name: str, terms: Terms) -> ApprovalRow:
     """Return the word that the gateway keeps for a token's holder."""
+    assert terms.approvals is not None
     return ApprovalRow(
         payment_id=payment_id,
         principal=name,
         decision="approve",
-        role="approve-l1",
-        content_hash=hash_,
-        rule_version="v",
+        role=terms.approvals.role,
+        content_hash=terms.content_hash,
+        rule_version=terms.approvals.version,
         reason=None,
         channel="gateway",
         at=datetime.now(UTC),
     )
+
+
+async def disable_against_claim(stage: Stage, rng: Random) -> str:
+    """A6: an approver is disabled as the payment is claimed; once that has returned, none passes.
+
+    The same person has approved a second payment, which is handed over only afterwards.
+    """
+    approver = f"leaver-{new_payout_id()}"
+    first, second = [a_payout(amount_minor=ONE) for _ in range(2)]
+    for request in (first, second):
+        opened = await stage.left.open(request)
+        await stage.left.books.add_approval(_word(request.id, approver, opened.terms))
+        told, state = await stage.left.act(request.id, Approve(by=approver))
+        assert (told.verdict, state) == (V.APPROVED, S.RESERVED), told
+    leaver = DisableBody(name=approver, reason="has left")
+    await together(
+        rng,
+        lambda: _unless_held_back(stage.left, first.id),
+        lambda: stage.right.books.disable_person(leaver, "root"),
+    )
+    assert not await _unless_held_back(stage.left, second.id), "handed over on a void approval"
+    cancelled, _ = await stage.left.act(second.id, CANCEL)
+    await _judge(stage, second, cancelled)
+    if not stage.bank.sends[first.id]:
+        cancelled, _ = await stage.left.act(first.id, CANCEL)
+        await _judge(stage, first, cancelled)
+        return "disabled"
+    late: bool = await stage.watcher.fetchval(
+        "select t.at > d.at from transitions t, people_disabled d"
+        " where t.payment_id = $1 and t.after = 'submitting' and d.principal = $2",
+        first.id,
+        approver,
+    )
+    assert not late, "claimed after the approver was disabled"
+    await _judge(stage, first)
+    return "claimed"
+
+
+async def _unless_held_back(side: Side, payment_id: str) -> bool:
+    """Hand over once; False where the gate holds the payment back."""
+    try:
+        await side.rails.submit(payment_id)
+    except ApplicationError as error:
+        if "not_approved" not in str(error):
+            raise
+        return False
+    return True
 
 
 async def two_hand_overs(stage: Stage, rng: Random) -> str:
@@ -323,6 +374,7 @@ CONTESTS: dict[str, tuple[Contest, int]] = {
     "A3 double approve": (double_approve, 1),
     "A4 approve after edit": (approve_after_edit, 1),
     "A5 creator approves": (creator_approves, 1),
+    "A6 disable against claim": (disable_against_claim, 1),
     "K+ two hand-overs": (two_hand_overs, 1),
     "L1 parallel spends": (parallel_spends, 1_000),
     "INV-26 fifty openings": (fifty_openings, 50),

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from functools import partial
 from random import Random
 from typing import Any, cast
 
@@ -118,10 +119,9 @@ class Side:
     async def hand_over(self, payment_id: str) -> PaymentState:
         """Submit, and ask while nobody knows, as the workflow does; return where it ended."""
         standing = await until_it_answers(lambda: self.rails.submit(payment_id))
-        while standing.state is S.OUTCOME_UNKNOWN:
-            standing = await until_it_answers(lambda: self._ask(payment_id))
-            if standing.state is S.SUBMITTING:
-                standing = await until_it_answers(lambda: self.rails.submit(payment_id))
+        while standing.state in {S.SUBMITTING, S.OUTCOME_UNKNOWN}:
+            step = self._ask if standing.state is S.OUTCOME_UNKNOWN else self.rails.submit
+            standing = await until_it_answers(partial(step, payment_id))
         return standing.state
 
     async def _ask(self, payment_id: str) -> Standing:

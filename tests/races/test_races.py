@@ -1,4 +1,4 @@
-"""Races (A1 to A5, K+, L1, INV-26): one winner, a truthful answer to all, and no money left held.
+"""Races (A1 to A6, K+, L1, INV-26): one winner, a truthful answer to all, and no money left held.
 
 `make races ROUNDS=10000 SEED=n` runs the same contests longer.
 """
@@ -13,7 +13,12 @@ from tests.races.stage import open_stage
 
 ROUNDS = {"L1 parallel spends": 1_000, "INV-26 fifty openings": 500}
 ROUNDS_USUALLY = 250
-BOTH_WIN = {"A1 cancel against approve", "A1 deny against approve", "A2 cancel against claim"}
+BOTH_WIN = {
+    "A1 cancel against approve",
+    "A1 deny against approve",
+    "A2 cancel against claim",
+    "A6 disable against claim",
+}
 """Contests in which a run without a win of each side has not raced at all."""
 
 
