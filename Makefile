@@ -49,3 +49,9 @@ test: install ## Run every test on real PostgreSQL and a real Temporal server
 	@if [ -x $(POSTGRES_15)/initdb ]; \
 	then BURSAR_TEST_POSTGRES_BIN=$(POSTGRES_15) $(BIN)/pytest -n 2 --dist loadfile $(ON_15); \
 	else echo "No PostgreSQL 15 in $(POSTGRES_15): the books were tested on 18 alone"; fi
+
+ROUNDS ?= 10000
+SEED ?= 1
+.PHONY: races
+races: install ## Race cancel, claim, approval and spends: ROUNDS=10000 SEED=1
+	$(BIN)/python -m tests.races --rounds $(ROUNDS) --seed $(SEED)

@@ -15,7 +15,7 @@ from activities.decisions import Decisions
 from activities.gate import Gate
 from activities.rules import Rules
 from activities.terms import Acted, Note, NotOpened, Opened, Opening, Standing, Terms, Wish
-from bursar.actions import Verdict
+from bursar.actions import Answer, Verdict
 from bursar.errors import ContentConflict, PaymentConflict
 from bursar.money import Money
 from bursar.payments import (
@@ -35,6 +35,8 @@ _Request = TypeVar("_Request", PayoutRequest, TransferRequest)
 
 NO_ACCOUNT = "account_unknown"
 NO_RAIL = "no_rail"
+_OVERTAKEN = frozenset({_S.CANCELLED, _S.DENIED, _S.EXPIRED})
+"""Ends that a payment takes instead of going on after its approval."""
 
 
 class PaymentActivities:
@@ -159,7 +161,11 @@ class PaymentActivities:
         acted = await self._decisions.act(wish)
         if acted.answer.verdict is not Verdict.APPROVED:
             return acted
-        return acted.model_copy(update={"standing": await self.go_on(wish.payment_id)})
+        standing = await self.go_on(wish.payment_id)
+        if standing.state in _OVERTAKEN:  # between the word and this: it approved nothing any more
+            answer = Answer(verdict=Verdict.ALREADY_FINAL, detail=f"it is {standing.state} already")
+            return Acted(answer=answer, standing=standing)
+        return acted.model_copy(update={"standing": standing})
 
     @activity.defn(name="payment.note")
     async def note(self, note: Note) -> None:

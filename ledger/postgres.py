@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import asyncpg
+from asyncpg.pool import PoolAcquireContext
 
 from bursar.errors import ContentConflict
 from bursar.gate import CapBody, DisableBody, SwitchBody
@@ -329,12 +330,18 @@ class PostgresBooks:
 
     async def _rows(self, query: str, *arguments: Any) -> list[asyncpg.Record]:
         with answering(f"{query!r}"):
-            rows: list[asyncpg.Record] = await self._pool.fetch(query, *arguments)
+            async with self._free_connection() as connection:
+                rows: list[asyncpg.Record] = await connection.fetch(query, *arguments)
         return rows
 
     async def _value(self, query: str, *arguments: Any) -> Any:
         with answering(f"{query!r}"):
-            return await self._pool.fetchval(query, *arguments)
+            async with self._free_connection() as connection:
+                return await connection.fetchval(query, *arguments)
+
+    def _free_connection(self) -> PoolAcquireContext:
+        """Return a connection; who gets none for a while hears so instead of waiting for ever."""
+        return self._pool.acquire(timeout=CONNECT_SECONDS)
 
 
 def _stored_event(row: asyncpg.Record) -> StoredEvent:

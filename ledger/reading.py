@@ -25,7 +25,13 @@ from bursar.ids import PaymentId
 from bursar.payments import PaymentKind, PaymentState
 from bursar.views import AccountList, AccountView, BooksReport, PaymentPage, PaymentView
 from ledger.checks import run_checks
-from ledger.connections import is_lost
+from ledger.connections import (
+    CONNECT_SECONDS,
+    SERVER_SETTINGS,
+    is_cancelled,
+    is_lost,
+    is_transient,
+)
 from ledger.export import FORMATS, export_journal
 from ledger.lives import SUMMARY, payment_view, summary
 from ledger.rails import rail_list
@@ -65,18 +71,20 @@ class Reader:
 
         Args:
             database_url: postgresql://…, as a login that may at least read.
-            connections_max: How many may read at once; further ones wait for up to 30 s.
+            connections_max: How many may read at once; further ones wait for a few seconds.
         """
         self._engine = create_async_engine(
             make_url(database_url).set(drivername="postgresql+asyncpg"),
             isolation_level="REPEATABLE READ",
             pool_size=connections_max,
             max_overflow=0,
+            pool_timeout=CONNECT_SECONDS,
             pool_pre_ping=True,
             connect_args={
                 "server_settings": {
                     "application_name": "bursar reader",
                     "default_transaction_read_only": "on",
+                    "lock_timeout": SERVER_SETTINGS["lock_timeout"],
                 }
             },
         )
@@ -168,20 +176,28 @@ class Reader:
     async def _snapshot(self) -> AsyncIterator[AsyncConnection]:
         """Give a connection that sees the books as they are at one moment, and cannot change them.
 
-        A `ConnectionError` is what the rest of the house knows for a database that is not there.
+        A `ConnectionError` is what the rest of the house knows for a database that is not there,
+        or that cannot answer now: nothing is wrong with what was asked, and it may be asked again.
         """
         try:
             async with self._engine.connect() as connection:
                 yield connection
         except (DBAPIError, NoFreeConnection) as error:
             lost = error.driver_exception if isinstance(error, DBAPIError) else error
-            if isinstance(error, NoFreeConnection) or is_lost(lost):
+            if isinstance(error, NoFreeConnection) or _may_pass(lost):
                 raise ConnectionError(f"the books do not answer: {lost}") from error
             raise
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            if is_lost(error):  # while connecting, the driver's own errors come through
+            if _may_pass(error):  # while connecting, the driver's own errors come through
                 raise ConnectionError(f"the books do not answer: {error}") from error
             raise
+
+
+def _may_pass(error: BaseException | None) -> bool:
+    """Tell whether an error is the database's trouble, and not the question's fault."""
+    return isinstance(error, Exception) and (
+        is_lost(error) or is_transient(error) or is_cancelled(error)
+    )
 
 
 def _page_query(wanted: Mapping[str, Any], cursor: str | None) -> tuple[TextClause, dict[str, Any]]:
