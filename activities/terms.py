@@ -78,6 +78,8 @@ class Standing(_Plain):
     partner_ref: str | None = None
     overdue: bool = False
     """True: accepted, but past its time; a case is open, and it still waits."""
+    open_cases: int = 0
+    """How many of its cases nobody has closed yet."""
 
     @property
     def final(self) -> bool:
@@ -157,3 +159,12 @@ class EventRow(_Plain):
     """Which stored partner event to look at."""
 
     row_id: int
+
+
+class Judged(_Plain):
+    """What came of an event that had a run of its own."""
+
+    tell: str | None = None
+    """The payment whose run may still wait for a last word."""
+    needs_ops: bool = False
+    """True: a case is open, for a person."""

@@ -60,6 +60,7 @@ class Desk:
         self._cancel_wished = False
         self._shown: PaymentState | None = None
         self._called_ops = False
+        self._cases_shown = False
         self._native_cancels = 0
 
     # What arrives
@@ -190,18 +191,27 @@ class Desk:
             raise RuntimeError("the payment is not open yet")
         return self._standing
 
+    def _place(self) -> tuple[PaymentState, int]:
+        """Return what of the standing a person's action may change."""
+        return self._now().state, self._now().open_cases
+
     def _stand(self, standing: Standing) -> None:
         """Take note of where the payment stands, and show it to whoever looks."""
         if standing.code is None and self._standing is not None:
             standing = standing.model_copy(update={"code": self._standing.code})
         self._standing = standing
         workflow.set_current_details(self._details(standing))
-        if standing.final or standing.state in WORTH_A_LOOK or standing.overdue:
+        has_cases = standing.open_cases > 0
+        worth_a_look = standing.state in WORTH_A_LOOK or standing.overdue
+        if standing.final or worth_a_look or has_cases or self._cases_shown:
             self._show(standing)
+        self._cases_shown = has_cases
 
     def _show(self, standing: Standing) -> None:
         """Write the state into Temporal's index, at most once for each state."""
-        needs_ops = standing.state is PaymentState.IN_REVIEW or standing.overdue
+        needs_ops = (
+            standing.state is PaymentState.IN_REVIEW or standing.overdue or standing.open_cases > 0
+        )
         if standing.state is self._shown and needs_ops == self._called_ops:
             return
         updates: list[SearchAttributeUpdate[Any]] = [
@@ -232,6 +242,8 @@ class Desk:
             PaymentState.SUBMITTED: "waits for the partner's last word",
         }
         overdue = " · **overdue**" if standing.overdue else ""
+        if standing.open_cases:
+            overdue += f" · **{standing.open_cases} open case(s)**: `bursar cases list`"
         return f"**{standing.state}** · {waiting.get(standing.state, 'goes on')}{overdue}"
 
     # Waiting
@@ -250,7 +262,7 @@ class Desk:
                 PaymentActivities.act, item.wish, **books(f"Judge: {item.wish.action.verb}")
             )
             self._cancel_wished |= acted.ask_partner
-            if acted.standing.state is not self._now().state:
+            if (acted.standing.state, acted.standing.open_cases) != self._place():
                 self._stand(acted.standing)
             if item.answer is not None:
                 item.answer.set_result(acted.answer)
