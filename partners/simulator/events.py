@@ -96,6 +96,7 @@ def _credit(partner: str, event_id: str, envelope: Envelope) -> PartnerEvent | N
         kind=EventKind.CREDIT,
         reference=printable(credit.reference, wire.REFERENCE_MAX),
         partner_ref=credit.credit_id,
+        line_ref=credit.line_id,
         amount_minor=credit.amount_minor,
         currency=credit.currency,
         value_on=credit.value_on,

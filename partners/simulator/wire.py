@@ -150,6 +150,7 @@ class Credit(_Said):
     amount_minor: AmountMinor
     currency: Currency
     value_on: date
+    line_id: BankId | None = None
 
 
 EVENTS_FROM_YEAR, EVENTS_TO_YEAR = 2000, 2199
