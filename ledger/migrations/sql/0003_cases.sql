@@ -71,7 +71,9 @@ begin
     select count(distinct w.principal) into people from case_words w
      where w.case_id = close_case_v1.case_id and w.verb = 'resolve'
        and w.decision = close_case_v1.decision;
-    select * into moved from transactions t where t.key = posting and t.outcome = 'booked';
+    select * into moved from transactions t
+     where t.key = posting and t.outcome = 'booked'
+       and starts_with(t.key, format('case/%s/', close_case_v1.case_id));
     if exists (select from case_money(close_case_v1.case_id)) then
         if moved.id is null or people < 2 then
             perform raise_bug(format('case %s', close_case_v1.case_id),
