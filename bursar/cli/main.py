@@ -11,7 +11,17 @@ import typer
 from rich.text import Text
 from typer.rich_utils import rich_format_error
 
-from bursar.cli import accounts, acting, books, options, payouts, transfers, watching
+from bursar.cli import (
+    accounts,
+    acting,
+    books,
+    cases,
+    events,
+    options,
+    payouts,
+    transfers,
+    watching,
+)
 from bursar.cli.codes import MEANING, ExitCode, code_of
 from bursar.cli.options import examples
 from bursar.cli.output import Forgiving, console, plain, print_json, table
@@ -20,7 +30,7 @@ from bursar.exit import leave
 
 WHAT_TO_DO = {
     ExitCode.NOT_FOUND: "It may not have been registered yet: look again in a moment, or look "
-    "through `bursar payouts list` and `bursar transfers list`.",
+    "through `bursar payouts list`, `bursar transfers list` or `bursar cases list --all`.",
     ExitCode.NOT_AUTHORISED: "Give another token with --token or BURSAR_TOKEN; what each may do "
     "stands in the gateway's tokens file.",
     ExitCode.UNAVAILABLE: "Start it (`make run`), or correct the address (--temporal, --gateway, "
@@ -115,6 +125,8 @@ app.command(
     )
 )(watching.watch)
 app.add_typer(accounts.app, name="accounts")
+app.add_typer(cases.app, name="cases")
+app.add_typer(events.app, name="events")
 app.add_typer(books.app, name="books")
 
 
