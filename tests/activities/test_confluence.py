@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import random
 from collections import Counter
@@ -101,44 +102,45 @@ async def end_of(url: str, payout_id: str) -> End:
     )
 
 
-@pytest.mark.parametrize("name", SETS)
-async def test_events_in_every_order_and_repeated_come_to_the_same_end_inv_21(
-    books: PostgresBooks, driver: Driver, auditor_url: str, name: str
-) -> None:
+async def lives(books: PostgresBooks, driver: Driver, url: str, told: Sequence[Told]) -> list[End]:
+    """Tell one set of events in many orders, each to a payout of its own, side by side."""
     await driver.deposit(ACME, 100_000_00, "evt_more")
-    ends: list[End] = []
-    for number, order in enumerate(orders(SETS[name])):
-        payout_id = f"po_{number}"
-        await driver.open_payout(payout_id)
-        await driver.claim(payout_id)
-        for place, told in enumerate(order):
-            event = told.event(payout_id, place)
-            await run_step(books, event, await store(books, event))
-        ends.append(await end_of(auditor_url, payout_id))
-    assert all(end == ends[0] for end in ends)
-    reader = Reader(auditor_url)
-    report = await reader.check()
-    await reader.aclose()
-    assert not report.breaks, report.breaks
-    assert set(report.trial_balance.values()) == {0}
 
-
-async def test_whatever_contradicts_itself_is_in_the_nostro_and_with_a_person_in_every_order(
-    books: PostgresBooks, driver: Driver, auditor_url: str
-) -> None:
-    told = [Told(ACCEPTED), Told(NO), Told(PAID, "debit"), Told(BACK, "back", AMOUNT, 0)]
-    await driver.deposit(ACME, 100_000_00, "evt_more")
-    for number, order in enumerate(orders(told)):
+    async def live(number: int, order: tuple[Told, ...]) -> End:
         payout_id = f"po_{number}"
         await driver.open_payout(payout_id)
         await driver.claim(payout_id)
         for place, each in enumerate(order):
             event = each.event(payout_id, place)
             await run_step(books, event, await store(books, event))
-        _, moved, opened = await end_of(auditor_url, payout_id)
-        assert accounts.nostro(BANK, "EUR") not in moved  # it left and came back, whatever was said
-        assert opened
-    reader = Reader(auditor_url)
+        return await end_of(url, payout_id)
+
+    return await asyncio.gather(*(live(*one) for one in enumerate(orders(told))))
+
+
+async def are_sound(url: str) -> None:
+    reader = Reader(url)
     report = await reader.check()
     await reader.aclose()
     assert not report.breaks, report.breaks
+    assert set(report.trial_balance.values()) == {0}
+
+
+@pytest.mark.parametrize("name", SETS)
+async def test_events_in_every_order_and_repeated_come_to_the_same_end_inv_21(
+    books: PostgresBooks, driver: Driver, auditor_url: str, name: str
+) -> None:
+    ends = await lives(books, driver, auditor_url, SETS[name])
+    for end in ends:
+        assert end == ends[0]
+    await are_sound(auditor_url)
+
+
+async def test_whatever_contradicts_itself_is_in_the_nostro_and_with_a_person_in_every_order(
+    books: PostgresBooks, driver: Driver, auditor_url: str
+) -> None:
+    told = [Told(ACCEPTED), Told(NO), Told(PAID, "debit"), Told(BACK, "back", AMOUNT, 0)]
+    for _, moved, opened in await lives(books, driver, auditor_url, told):
+        assert accounts.nostro(BANK, "EUR") not in moved  # it left and came back, whatever was said
+        assert opened
+    await are_sound(auditor_url)

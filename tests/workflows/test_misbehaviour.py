@@ -26,7 +26,7 @@ class End:
 PAID_ONCE = End(frozenset({S.SETTLED}), 1)
 NEVER = End(frozenset({S.FAILED}), 0)
 BACK = End(frozenset({S.RETURNED}), 1)
-# An answer echoes something else: nothing moves by it, the look-up tells the truth, a person sees it.
+# An answer echoes something else: it moves nothing, the look-up tells the truth, a person sees it.
 QUARANTINED = End(frozenset({S.SETTLED}), 1, case=True)
 # The bank contradicts itself. Which word we hear first decides the state; either way the money is
 # booked as the bank has it, and a person gets a case.
