@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from activities.conclusions import Conclusions, Evidence
 from activities.terms import Terms
-from bursar.ids import attempt_key
+from bursar.ids import attempt_key, payment_of
 from bursar.payments import PayoutRequest, content_hash
-from bursar.reports import Accepted, Paid, Rejected, Report
+from bursar.reports import Accepted, Paid, Rejected, Report, Unknown
 from ledger.books import AttemptRow, Books, PartnerWord, Payment
 from partners.port import Attempt, Guarantees, Partner
 
@@ -62,6 +63,7 @@ class Calls:
     def __init__(self, books: Books, partners: Mapping[str, Partner]) -> None:
         self._books = books
         self._partners = partners
+        self._conclusions = Conclusions(books)
 
     async def open(self, payment: Payment) -> Call:
         """Return the call that a payment's newest attempt is about."""
@@ -94,6 +96,15 @@ class Calls:
                 evidence=report.evidence[:300],
             )
         )
+        if isinstance(report, Unknown) and report.differs:
+            await self._quarantine(call, verb, report)
+
+    async def _quarantine(self, call: Call, verb: str, report: Unknown) -> None:
+        """Call a person to an answer that echoes something else; the outcome stays unknown."""
+        evidence = Evidence(actor=f"partner:{call.partner.name}", id=f"{verb}/{call.attempt.key}")
+        text = f"the answer to {verb} echoes otherwise than asked: {', '.join(report.differs)}"
+        other = payment_of(report.other_reference) if report.other_reference else None
+        await self._conclusions.mismatch(call.payment, text, evidence, other)
 
     async def words(self, call: Call) -> list[PartnerWord]:
         """Return what the partner has said about this attempt, oldest first."""

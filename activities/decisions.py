@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from activities.conclusions import Conclusions, Evidence, today, wallet
+from activities.conclusions import Conclusions, Evidence, standing_of, today, wallet
 from activities.rules import Rules
-from activities.terms import Acted, Standing, Terms, Wish
+from activities.terms import Acted, Terms, Wish
 from bursar.actions import Answer, Approve, Cancel, Deny, Outcome, Resolve, Verdict
 from bursar.payments import CANCELLABLE, FINAL, PaymentState
 from bursar.reports import Accepted, Paid, Rejected, RejectionCode
@@ -146,7 +146,8 @@ class Decisions:
             if wish is not None and moved.state not in FINAL:
                 return await self.act(wish)
             return _acted(moved, Verdict.ALREADY_FINAL, f"it is {moved.state} already")
-        standing = Standing(payment_id=payment.id, state=written.state or payment.state)
+        state = written.state or payment.state
+        standing = standing_of(payment).model_copy(update={"state": state})
         return Acted(answer=Answer(verdict=verdict), standing=standing)
 
     async def _resolve(self, payment: Payment, wish: Wish, action: Resolve) -> Acted:
@@ -241,7 +242,7 @@ class Decisions:
 def _acted(payment: Payment, verdict: Verdict, detail: str) -> Acted:
     return Acted(
         answer=Answer(verdict=verdict, detail=detail),
-        standing=Standing(payment_id=payment.id, state=payment.state),
+        standing=standing_of(payment),
     )
 
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 from temporalio import activity
 
-from activities.conclusions import Conclusions, today, wallet
+from activities.conclusions import Conclusions, standing_of, today, wallet
 from activities.decisions import Decisions
 from activities.gate import Gate
 from activities.rules import Rules
@@ -26,7 +26,7 @@ from bursar.payments import (
     content_hash,
 )
 from ledger import postings
-from ledger.books import Books, Payment
+from ledger.books import Books
 from ledger.changes import Change, HeldBack, Leg, Move, Registration, Written
 from partners.port import Partner
 
@@ -296,11 +296,6 @@ def _what_is_wrong(error: Exception) -> str:
         return "the request is no JSON object that a payment could be read from"
     first = error.errors(include_input=False, include_url=False)[0]
     return f"{'.'.join(str(part) for part in first['loc']) or 'request'}: {first['msg']}"
-
-
-def standing_of(payment: Payment) -> Standing:
-    """Return where a payment of the register stands."""
-    return Standing(payment_id=payment.id, state=payment.state)
 
 
 def _first_state(

@@ -10,7 +10,14 @@ from temporalio import activity
 
 from activities.again import again as _again
 from activities.calls import Call, Calls, attempt_of, hash_of
-from activities.conclusions import Conclusions, Evidence, check_in_effect, partner, today
+from activities.conclusions import (
+    Conclusions,
+    Evidence,
+    check_in_effect,
+    partner,
+    standing_of,
+    today,
+)
 from activities.gate import Gate
 from activities.terms import Question, Standing
 from bursar.payments import PaymentState
@@ -67,7 +74,7 @@ class RailActivities:
         if payment.state is _S.RESERVED:
             payment = await self._claim(payment)
         if payment.state is not _S.SUBMITTING:
-            return _standing(payment)
+            return standing_of(payment)
         call = await self._calls.open(payment)
         if call.row.sent_at is None and not await self._calls.may_send(call):
             return await self._unknown(call, "the key may have been forgotten by now")
@@ -88,13 +95,18 @@ class RailActivities:
         """Ask about an unknown outcome, rung by rung, until the answer is definite or spent."""
         payment = await self._conclusions.payment(question.payment_id)
         if payment.state is not _S.OUTCOME_UNKNOWN:
-            return _standing(payment)
+            return standing_of(payment)
         call = await self._calls.open(payment)
         if not call.guarantees.finds_by_reference:
             return await self._repeat_key(call)
         report = await self._calls.find(call)
         if isinstance(report, Accepted | Paid | Rejected):
             return await self._conclude(call, "find", report)
+        now = await self._conclusions.payment(payment.id)
+        if now.open_cases > payment.open_cases:
+            return standing_of(
+                now
+            )  # an answer that does not fit: the run calls a person, and asks on
         if not (isinstance(report, NotFound) and await self._calls.is_absent(call)):
             return await self._ask_later(call, report)
         if question.cancel_wished:  # absence is a definite no, so the wish can still be granted
@@ -106,19 +118,22 @@ class RailActivities:
         """Ask about an accepted payout until the partner says how it ended, or it is overdue."""
         payment = await self._conclusions.payment(payment_id)
         if payment.state is not _S.SUBMITTED:
-            return _standing(payment)
+            return standing_of(payment)
         call = await self._calls.open(payment)
         if call.guarantees.finds_by_reference:
             report = await self._calls.find(call)
             if isinstance(report, Paid | Rejected):
                 return await self._conclude(call, "find", report)
+            now = await self._conclusions.payment(payment.id)
+            if now.open_cases > payment.open_cases:
+                return standing_of(now)
         age = await self._calls.age(call.row)
         policy = call.terms.policy
         if age > policy.overdue_after:
             detail = "accepted long ago, and neither paid nor refused since"
             evidence = Evidence(actor="bursar", id=f"overdue/{call.attempt.key}")
             await self._conclusions.open_case(payment, "overdue", detail, evidence)
-            return _standing(payment).model_copy(update={"overdue": True})
+            return standing_of(payment).model_copy(update={"overdue": True})
         raise _again("pending", policy.poll_every)
 
     @activity.defn(name="payout.ask_to_cancel")
@@ -126,7 +141,7 @@ class RailActivities:
         """Ask the partner to cancel an accepted payout; only its definite yes counts."""
         payment = await self._conclusions.payment(payment_id)
         if payment.state is not _S.SUBMITTED:
-            return _standing(payment)
+            return standing_of(payment)
         call = await self._calls.open(payment)
         report = await call.partner.cancel(call.attempt)
         await self._calls.keep(call, "cancel", report)
@@ -135,7 +150,7 @@ class RailActivities:
         asked = sum(word.verb == "cancel" for word in await self._calls.words(call))
         if not isinstance(report, Accepted) and asked <= len(call.terms.policy.ask_again_after):
             raise _again("no answer to the cancel", call.terms.policy.ask_again_after[asked - 1])
-        return _standing(payment)
+        return standing_of(payment)
 
     async def _claim(self, payment: Payment) -> Payment:
         """Commit the attempt before the first byte; whoever loses a race sees who has won.
@@ -278,7 +293,7 @@ class RailActivities:
         now = await self._conclusions.payment(payment.id)
         if now.seq == payment.seq:  # else it has moved on, and may be where it was again
             check_in_effect(written, payment)
-        return _standing(now)
+        return standing_of(now)
 
     async def _ask_later(self, call: Call, report: Report) -> Standing:
         """Take the next rung of the ladder, or hand over to people after the last."""
@@ -303,10 +318,6 @@ class RailActivities:
             value_on=report.value_on if isinstance(report, Paid) else None,
         )
         return await self._conclusions.conclude(call.payment.id, report, evidence)
-
-
-def _standing(payment: Payment) -> Standing:
-    return Standing(payment_id=payment.id, state=payment.state)
 
 
 def _never_sent(report: Report) -> Rejected:

@@ -88,6 +88,8 @@ class Standing(_Plain):
     """True: accepted, but past its time; a case is open, and it still waits."""
     held: str | None = None
     """Why a transfer may not be booked now; it is looked at again until it may."""
+    open_cases: int = 0
+    """How many of its cases nobody has closed yet."""
 
     @property
     def final(self) -> bool:
@@ -167,3 +169,12 @@ class EventRow(_Plain):
     """Which stored partner event to look at."""
 
     row_id: int
+
+
+class Judged(_Plain):
+    """What came of an event that had a run of its own."""
+
+    tell: str | None = None
+    """The payment whose run may still wait for a last word."""
+    needs_ops: bool = False
+    """True: a case is open, for a person."""

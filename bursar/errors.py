@@ -4,6 +4,7 @@ BursarError
 ├── InvalidRequest        the request is wrong: nothing was started
 ├── PaymentConflict       the id belongs to a payment with other content: nothing was started
 ├── PaymentNotFound       no such payment: nothing was done
+├── CaseNotFound          no such case: nothing was done
 ├── ActionRefused         approve, deny, cancel or resolve did not apply: nothing changed
 ├── NotAuthorised         the token is missing, unknown or too weak: nothing was done
 ├── ServiceUnavailable    Temporal or the gateway did not answer: the outcome of this call is
@@ -56,6 +57,15 @@ class PaymentNotFound(BursarError):
     def __init__(self, payment_id: str) -> None:
         super().__init__(f"there is no payment {payment_id}")
         self.payment_id = payment_id
+
+
+class CaseNotFound(BursarError):
+    """There is no such case: nothing was done."""
+
+    code = "case_not_found"
+
+    def __init__(self, case_id: int | str) -> None:
+        super().__init__(f"there is no case {case_id}")
 
 
 class ActionRefused(BursarError):

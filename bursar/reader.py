@@ -13,6 +13,7 @@ from bursar.actions import Answer
 from bursar.errors import (
     ActionRefused,
     BursarError,
+    CaseNotFound,
     InvalidRequest,
     NotAuthorised,
     PaymentConflict,
@@ -21,7 +22,19 @@ from bursar.errors import (
 )
 from bursar.gate import CapBody, DisableBody, GateAnswer, RailList, SwitchBody
 from bursar.payments import PaymentKind, PaymentState
-from bursar.views import AccountList, BooksReport, NoSend, PaymentPage, PaymentView, Problem
+from bursar.views import (
+    AccountList,
+    BooksReport,
+    CaseAnswer,
+    CasePage,
+    CaseView,
+    EventPage,
+    NoSend,
+    PaymentPage,
+    PaymentView,
+    Problem,
+    Redriven,
+)
 
 PAGE_SIZE = 50
 
@@ -175,6 +188,75 @@ class Reader:
         plain = body.model_dump(mode="json", exclude_none=True)
         return await self._read(GateAnswer, "POST", path, body=plain)
 
+    async def cases(
+        self,
+        *,
+        state: str = "open",
+        kind: str | None = None,
+        owner: str | None = None,
+        payment_id: str | None = None,
+        cursor: str | None = None,
+        limit: int = PAGE_SIZE,
+    ) -> CasePage:
+        """Return a page of cases, oldest first; give its `next_cursor` for the next one."""
+        query = {
+            "state": state,
+            "kind": kind,
+            "owner": owner,
+            "payment_id": payment_id,
+            "cursor": cursor,
+            "limit": str(limit),
+        }
+        return await self._read(CasePage, "GET", "/v1/cases", query=query)
+
+    async def case(self, case_id: int) -> CaseView:
+        """Return one case with what people said of it.
+
+        Raises:
+            CaseNotFound: There is no such case.
+        """
+        return await self._read(CaseView, "GET", f"/v1/cases/{case_id}", of=str(case_id))
+
+    async def assign_case(self, case_id: int, owner: str) -> CaseAnswer:
+        """Give an open case to somebody, as the holder of the token."""
+        path = f"/v1/cases/{case_id}/assign"
+        return await self._read(CaseAnswer, "POST", path, body={"owner": owner}, of=str(case_id))
+
+    async def resolve_case(self, case_id: int, evidence: str, to: str | None = None) -> CaseAnswer:
+        """Say how a case ends, as the holder of the token.
+
+        Raises:
+            CaseNotFound: There is no such case.
+            ActionRefused: It is closed, or the books do not take it; nothing changed.
+        """
+        body = {"evidence": evidence} | ({"to": to} if to else {})
+        path = f"/v1/cases/{case_id}/resolve"
+        return await self._read(CaseAnswer, "POST", path, body=body, of=str(case_id))
+
+    async def events(
+        self,
+        *,
+        set_aside: bool = False,
+        partner: str | None = None,
+        payment_id: str | None = None,
+        cursor: str | None = None,
+        limit: int = PAGE_SIZE,
+    ) -> EventPage:
+        """Return a page of partners' events, newest first."""
+        query = {
+            "set_aside": "true" if set_aside else None,
+            "partner": partner,
+            "payment_id": payment_id,
+            "cursor": cursor,
+            "limit": str(limit),
+        }
+        return await self._read(EventPage, "GET", "/v1/events", query=query)
+
+    async def redrive_events(self, ids: Sequence[int] | None) -> Redriven:
+        """Bring events back that were set aside, or all of them (None)."""
+        body = {"all": True} if ids is None else {"ids": list(ids)}
+        return await self._read(Redriven, "POST", "/v1/events/redrive", body=body)
+
     async def books_check(self) -> BooksReport:
         """Run all checks over the books, in one snapshot."""
         return await self._read(BooksReport, "GET", "/v1/books/check", patience=_SLOW)
@@ -247,6 +329,8 @@ def problem_error(response: httpx.Response, *, of: str = "") -> BursarError:
         return _without_a_problem(response)
     if problem.code == "payment_not_found":
         return PaymentNotFound(of)
+    if problem.code == "case_not_found":
+        return CaseNotFound(of)
     if problem.code == "payment_conflict":
         return PaymentConflict(of)
     if problem.code == "not_found":

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from bursar.errors import (
     ActionRefused,
     BursarError,
+    CaseNotFound,
     ContentConflict,
     InvalidRequest,
     LedgerBusy,
@@ -44,6 +45,7 @@ _CODES = {
 }
 _STATUSES: dict[type[BursarError], int] = {
     ActionRefused: 409,
+    CaseNotFound: 404,
     ContentConflict: 409,
     InvalidRequest: 422,
     LedgerBusy: 503,

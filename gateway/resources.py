@@ -12,7 +12,16 @@ from starlette.requests import Request
 from bursar import temporal
 from bursar.gate import RailList
 from bursar.payments import PaymentKind, PaymentState
-from bursar.views import AccountList, BooksReport, NoSend, PaymentPage, PaymentView
+from bursar.views import (
+    AccountList,
+    BooksReport,
+    CasePage,
+    CaseView,
+    EventPage,
+    NoSend,
+    PaymentPage,
+    PaymentView,
+)
 from gateway.engine import Engine
 from gateway.relay import Relay
 from gateway.settings import Settings
@@ -47,6 +56,32 @@ class Reading(Protocol):
 
     async def payment(self, payment_id: str) -> PaymentView | None:
         """Return everything that is known of a payment, or None."""
+
+    async def cases(
+        self,
+        *,
+        state: str = "open",
+        kind: str | None = None,
+        owner: str | None = None,
+        payment_id: str | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> CasePage:
+        """Return a page of cases; `InvalidRequest` where the cursor is none that a page gave."""
+
+    async def case(self, case_id: int) -> CaseView | None:
+        """Return a case with what people said of it, or None."""
+
+    async def events(
+        self,
+        *,
+        set_aside: bool = False,
+        partner: str | None = None,
+        payment_id: str | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> EventPage:
+        """Return a page of events; `InvalidRequest` where the cursor is none that a page gave."""
 
     async def accounts(
         self, *, prefix: str | None = None, tenant: str | None = None

@@ -13,6 +13,7 @@ from bursar.gate import CapBody, DisableBody, SwitchBody
 from bursar.payments import PaymentKind, PaymentState
 from bursar.reports import PartnerEvent
 from ledger.changes import Change, Written
+from ledger.evidence import Evidence
 
 
 class _Row(BaseModel):
@@ -53,6 +54,8 @@ class Payment(_Row):
     created_by: str
     created_at: AwareDatetime
     updated_at: AwareDatetime
+    open_cases: int = 0
+    """How many of its cases nobody has closed yet."""
 
 
 class AttemptRow(_Row):
@@ -120,6 +123,10 @@ class StoredEvent(_Row):
     """When a workflow has taken notice of it."""
     applied_at: AwareDatetime | None
     """When it has been taken account of in the books or set aside with a note."""
+    failures: int = 0
+    """How often it failed in a row, in the relay or in its step on the books."""
+    redrives: int = 0
+    """How often a person has brought it back after it had been set aside."""
 
 
 class ApprovalRow(_Row):
@@ -164,7 +171,7 @@ class AccountToOpen(_Row):
     soft: bool = False
 
 
-class Books(Protocol):
+class Books(Evidence, Protocol):
     """Journal and register. Every method is safe to repeat.
 
     All methods raise `ConnectionError` when the database does not answer: nothing is known then

@@ -19,6 +19,7 @@ from bursar.views import (
     TimelineEntry,
     WordView,
 )
+from ledger.trouble import cases_of
 
 SUMMARY = """
     select p.id, p.kind, p.tenant, p.state, p.account, p.partner, p.amount_minor, p.fee_minor,
@@ -100,6 +101,13 @@ _ENTRIES = text(
         where t.payment_id = :id order by e.transaction_id, e.delta, a.path"""
 )
 
+_RETURNED = text(
+    """select coalesce(sum(e.delta), 0)::bigint
+         from transactions t join entries e on e.transaction_id = t.id
+         join accounts a on a.id = e.account_id join payments p on p.id = t.payment_id
+        where p.id = :id and t.kind = 'return' and a.path = p.account"""
+)
+
 _APPROVALS_THAT_COUNT = text("select approvals_given_v1(:id)")
 
 _NUMBERS = ("iban", "account_number", "msisdn")
@@ -134,6 +142,8 @@ async def payment_view(connection: AsyncConnection, payment_id: str) -> PaymentV
         attempts=tuple(AttemptView(**r._mapping) for r in await rows(_ATTEMPTS)),
         words=tuple(WordView(**r._mapping) for r in await rows(_WORDS)),
         postings=_postings(await rows(_POSTINGS), await rows(_ENTRIES)),
+        returned_minor=(await rows(_RETURNED))[0][0],
+        cases=await cases_of(connection, payment_id),
     )
 
 

@@ -6,10 +6,8 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from typing import Any
 
 import asyncpg
-from asyncpg.pool import PoolAcquireContext
 
 from bursar.errors import ContentConflict
 from bursar.gate import CapBody, DisableBody, SwitchBody
@@ -28,6 +26,7 @@ from ledger.books import (
 )
 from ledger.changes import Change, Written
 from ledger.connections import COMMAND_SECONDS, CONNECT_SECONDS, SERVER_SETTINGS, answering
+from ledger.postgres_evidence import PostgresEvidence
 from ledger.scribe import Scribe
 
 RELAY_LEASE = timedelta(seconds=15)
@@ -41,8 +40,10 @@ select a.path, a.tenant, a.kind, a.currency, b.side * b.posted as posted_minor,
 """
 _PAYMENT = """
 select id, kind, tenant, state, seq, content_hash, partner, currency, amount_minor, fee_minor,
-       request, terms, created_by, created_at, updated_at
-  from payments where id = $1
+       request, terms, created_by, created_at, updated_at,
+       (select count(*) from cases c where c.payment_id = p.id and c.closed_at is null)
+       as open_cases
+  from payments p where id = $1
 """
 _WORDS = """
 select w.attempt_key, w.verb, w.kind, w.partner_ref, w.code, w.evidence, w.answered_at
@@ -50,15 +51,16 @@ select w.attempt_key, w.verb, w.kind, w.partner_ref, w.code, w.evidence, w.answe
  where a.payment_id = $1 order by w.id
 """
 _OPEN_EVENTS = """
-select * from partner_events where payment_id = $1 and applied_at is null order by occurred_at, id
+select * from partner_events
+ where payment_id = $1 and applied_at is null and set_aside_at is null order by occurred_at, id
 """
 
 
-class PostgresBooks:
+class PostgresBooks(PostgresEvidence):
     """`ledger.books.Books` on one PostgreSQL database."""
 
     def __init__(self, pool: asyncpg.Pool, scribe: Scribe) -> None:
-        self._pool = pool
+        super().__init__(pool)
         self._scribe = scribe
 
     @classmethod
@@ -184,7 +186,8 @@ class PostgresBooks:
     ) -> int | None:
         """Store an authentic event with its raw bytes; None if it was there already."""
         row_id: int | None = await self._value(
-            "select store_event_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+            "select store_event_v2($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,"
+            " $15, $16, $17, $18)",
             event.partner,
             event.event_id,
             event.kind,
@@ -199,12 +202,16 @@ class PostgresBooks:
             payment_of(event.reference) if event.reference is not None else None,
             raw,
             json.dumps(headers),
+            event.payee_account,
+            event.payment_amount_minor,
+            event.fee_minor,
+            event.line_ref,
         )
         return row_id
 
     async def events_to_relay(self, limit: int) -> list[StoredEvent]:
         """Return events that no workflow has taken notice of, oldest first, leased for a while."""
-        rows = await self._rows("select * from events_to_relay_v1($1, $2)", limit, RELAY_LEASE)
+        rows = await self._rows("select * from events_to_relay_v2($1, $2)", limit, RELAY_LEASE)
         return [_stored_event(row) for row in rows]
 
     async def mark_taken(self, row_id: int) -> None:
@@ -328,36 +335,9 @@ class PostgresBooks:
         moment: datetime = await self._value("select clock_timestamp()")
         return moment
 
-    async def _rows(self, query: str, *arguments: Any) -> list[asyncpg.Record]:
-        with answering(f"{query!r}"):
-            async with self._free_connection() as connection:
-                rows: list[asyncpg.Record] = await connection.fetch(query, *arguments)
-        return rows
-
-    async def _value(self, query: str, *arguments: Any) -> Any:
-        with answering(f"{query!r}"):
-            async with self._free_connection() as connection:
-                return await connection.fetchval(query, *arguments)
-
-    def _free_connection(self) -> PoolAcquireContext:
-        """Return a connection; who gets none for a while hears so instead of waiting for ever."""
-        return self._pool.acquire(timeout=CONNECT_SECONDS)
-
 
 def _stored_event(row: asyncpg.Record) -> StoredEvent:
-    event = PartnerEvent(
-        partner=row["partner"],
-        event_id=row["event_id"],
-        kind=row["kind"],
-        reference=row["reference"],
-        partner_ref=row["partner_ref"],
-        amount_minor=row["amount_minor"],
-        currency=row["currency"],
-        code=row["code"],
-        detail=row["detail"],
-        value_on=row["value_on"],
-        occurred_at=row["occurred_at"],
-    )
+    event = PartnerEvent(**{name: row[name] for name in PartnerEvent.model_fields})
     return StoredEvent(
         row_id=row["id"],
         event=event,
@@ -365,4 +345,6 @@ def _stored_event(row: asyncpg.Record) -> StoredEvent:
         received_at=row["received_at"],
         taken_at=row["taken_at"],
         applied_at=row["applied_at"],
+        failures=row["failures"],
+        redrives=row["redrives"],
     )

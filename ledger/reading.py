@@ -23,7 +23,16 @@ from bursar.errors import InvalidRequest
 from bursar.gate import RailList
 from bursar.ids import PaymentId
 from bursar.payments import PaymentKind, PaymentState
-from bursar.views import AccountList, AccountView, BooksReport, PaymentPage, PaymentView
+from bursar.views import (
+    AccountList,
+    AccountView,
+    BooksReport,
+    CasePage,
+    CaseView,
+    EventPage,
+    PaymentPage,
+    PaymentView,
+)
 from ledger.checks import run_checks
 from ledger.connections import (
     CONNECT_SECONDS,
@@ -35,6 +44,7 @@ from ledger.connections import (
 from ledger.export import FORMATS, export_journal
 from ledger.lives import SUMMARY, payment_view, summary
 from ledger.rails import rail_list
+from ledger.trouble import case_page, event_page, one_case
 
 PAGE_SIZE = 50
 PAGE_SIZE_MAX = 200
@@ -151,6 +161,52 @@ class Reader:
         """Return each rail with what waits before it, and all pauses and caps in force."""
         async with self._snapshot() as connection:
             return await rail_list(connection)
+
+    async def cases(
+        self,
+        *,
+        state: str = "open",
+        kind: str | None = None,
+        owner: str | None = None,
+        payment_id: str | None = None,
+        cursor: str | None = None,
+        limit: int = PAGE_SIZE,
+    ) -> CasePage:
+        """Return a page of the cases that fit all that is given, oldest first.
+
+        `state` is open, closed or all; `limit` goes up to `PAGE_SIZE_MAX`.
+
+        Raises:
+            InvalidRequest: The cursor is not one that a page gave.
+        """
+        wanted = {"kind": kind, "owner": owner, "payment_id": payment_id}
+        async with self._snapshot() as connection:
+            return await case_page(connection, wanted, state, cursor, limit)
+
+    async def case(self, case_id: int) -> CaseView | None:
+        """Return a case with what people said of it, or None."""
+        async with self._snapshot() as connection:
+            return await one_case(connection, case_id)
+
+    async def events(
+        self,
+        *,
+        set_aside: bool = False,
+        partner: str | None = None,
+        payment_id: str | None = None,
+        cursor: str | None = None,
+        limit: int = PAGE_SIZE,
+    ) -> EventPage:
+        """Return a page of the events that fit all that is given, newest first.
+
+        Raises:
+            InvalidRequest: The cursor is not one that a page gave.
+        """
+        wanted = {"partner": partner, "payment_id": payment_id}
+        async with self._snapshot() as connection:
+            return await event_page(
+                connection, wanted, set_aside=set_aside, cursor=cursor, rows=limit
+            )
 
     async def check(self) -> BooksReport:
         """Run every check over one snapshot of the books."""

@@ -64,6 +64,7 @@ class Desk:
         self._cancel_wished = False
         self._shown: PaymentState | None = None
         self._called_ops = False
+        self._called_people = False
         self._native_cancels = 0
         self._ops_asked_for = False
         self._stuck_in: PaymentState | None = None
@@ -210,26 +211,34 @@ class Desk:
             raise RuntimeError("the payment is not open yet")
         return self._standing
 
+    def _place(self) -> tuple[PaymentState, int]:
+        """Return what of the standing a person's action may change."""
+        return self._now().state, self._now().open_cases
+
     def _stand(self, standing: Standing) -> None:
         """Take note of where the payment stands, and show it to whoever looks."""
         if standing.code is None and self._standing is not None:
             standing = standing.model_copy(update={"code": self._standing.code})
         self._standing = standing
         workflow.set_current_details(self._details(standing))
-        was_stuck = self._stuck_in is not None
         if self._ops_asked_for:
             self._ops_asked_for, self._stuck_in = False, standing.state
         elif standing.state is not self._stuck_in:
             self._stuck_in = None
-        is_stuck = self._stuck_in is not None
+        calls_people = self._stuck_in is not None or standing.open_cases > 0
         worth_a_look = standing.state in WORTH_A_LOOK or standing.overdue
-        if standing.final or worth_a_look or is_stuck or was_stuck:
+        if standing.final or worth_a_look or calls_people or self._called_people:
             self._show(standing)
+        self._called_people = calls_people
 
     def _show(self, standing: Standing) -> None:
         """Write the state into Temporal's index, at most once for each state."""
-        in_review = standing.state is PaymentState.IN_REVIEW
-        needs_ops = in_review or standing.overdue or self._stuck_in is standing.state
+        needs_ops = (
+            standing.state is PaymentState.IN_REVIEW
+            or standing.overdue
+            or standing.open_cases > 0
+            or self._stuck_in is standing.state
+        )
         if standing.state is self._shown and needs_ops == self._called_ops:
             return
         updates: list[SearchAttributeUpdate[Any]] = [
@@ -260,6 +269,8 @@ class Desk:
             PaymentState.SUBMITTED: "waits for the partner's last word",
         }
         overdue = " · **overdue**" if standing.overdue else ""
+        if standing.open_cases:
+            overdue += f" · **{standing.open_cases} open case(s)**: `bursar cases list`"
         held = f"held back: **{standing.held}**" if standing.held else None
         return f"**{standing.state}** · {held or waiting.get(standing.state, 'goes on')}{overdue}"
 
@@ -280,7 +291,7 @@ class Desk:
                 PaymentActivities.act, item.wish, **books(f"Judge: {item.wish.action.verb}")
             )
             self._cancel_wished |= acted.ask_partner
-            if acted.standing.state is not self._now().state:
+            if (acted.standing.state, acted.standing.open_cases) != self._place():
                 self._stand(acted.standing)
             if item.answer is not None:
                 item.answer.set_result(acted.answer)

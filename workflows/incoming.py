@@ -5,7 +5,7 @@ from temporalio.exceptions import FailureError
 
 from activities.events import EventActivities
 from activities.options import books
-from activities.terms import EventRow
+from activities.terms import EventRow, Judged
 from bursar import names
 from workflows.shelter import sheltered
 
@@ -24,6 +24,12 @@ async def _tell(payment_id: str, event: EventRow) -> None:
         workflow.logger.info("the payment's run has ended already")
 
 
+def _call_ops(judged: Judged | str | None) -> None:
+    """Show in Temporal's index that a person has to look at what an event has come to."""
+    if isinstance(judged, Judged) and judged.needs_ops:
+        workflow.upsert_search_attributes([names.NEEDS_OPS.value_set(True)])
+
+
 @workflow.defn(name=names.DEPOSIT_WORKFLOW)
 class Deposit:
     """Book one incoming credit. Workflow id: deposit/<partner>/<event id>."""
@@ -31,12 +37,13 @@ class Deposit:
     @workflow.run
     async def run(self, event: EventRow) -> None:
         """Book the credit for the account that it names, or into suspense."""
-        await sheltered(
+        judged = await sheltered(
             workflow.execute_local_activity_method(
                 EventActivities.book_deposit, event, **books("Book an incoming credit")
             ),
             _unmoved,
         )
+        _call_ops(judged)
 
 
 @workflow.defn(name=names.RETURN_WORKFLOW)
@@ -46,14 +53,16 @@ class Return:
     @workflow.run
     async def run(self, event: EventRow) -> None:
         """Book the return on its payment, or into suspense."""
-        waiting = await sheltered(
+        judged = await sheltered(
             workflow.execute_local_activity_method(
                 EventActivities.book_return, event, **books("Book a return")
             ),
             _unmoved,
         )
-        if waiting is not None:
-            await _tell(waiting, event)
+        _call_ops(judged)
+        tell = judged.tell if isinstance(judged, Judged) else judged
+        if tell is not None:
+            await _tell(tell, event)
 
 
 @workflow.defn(name=names.LATE_EVENT_WORKFLOW)
@@ -63,9 +72,10 @@ class LateEvent:
     @workflow.run
     async def run(self, event: EventRow) -> None:
         """Take account of the event, or give it to a person."""
-        await sheltered(
+        judged = await sheltered(
             workflow.execute_local_activity_method(
                 EventActivities.judge_late, event, **books("Judge a late event")
             ),
             _unmoved,
         )
+        _call_ops(judged)

@@ -15,6 +15,8 @@ from bursar.cli import (
     accounts,
     acting,
     books,
+    cases,
+    events,
     gate,
     no_send,
     options,
@@ -31,7 +33,7 @@ from bursar.exit import leave
 
 WHAT_TO_DO = {
     ExitCode.NOT_FOUND: "It may not have been registered yet: look again in a moment, or look "
-    "through `bursar payouts list` and `bursar transfers list`.",
+    "through `bursar payouts list`, `bursar transfers list` or `bursar cases list --all`.",
     ExitCode.NOT_AUTHORISED: "Give another token with --token or BURSAR_TOKEN; what each may do "
     "stands in the gateway's tokens file.",
     ExitCode.UNAVAILABLE: "Start it (`make run`), or correct the address (--temporal, --gateway, "
@@ -139,6 +141,8 @@ app.command(epilog=examples("bursar rails", "bursar rails --json"))(gate.rails)
 app.add_typer(gate.limits_app, name="limits")
 app.add_typer(gate.people_app, name="people")
 app.add_typer(accounts.app, name="accounts")
+app.add_typer(cases.app, name="cases")
+app.add_typer(events.app, name="events")
 app.add_typer(books.app, name="books")
 app.add_typer(no_send.app, name="no-send")
 app.command(epilog=examples("bursar sweep", "bursar sweep --json | jq .stuck"))(sweeping.sweep)

@@ -96,6 +96,7 @@ def _credit(partner: str, event_id: str, envelope: Envelope) -> PartnerEvent | N
         kind=EventKind.CREDIT,
         reference=printable(credit.reference, wire.REFERENCE_MAX),
         partner_ref=credit.credit_id,
+        line_ref=credit.line_id,
         amount_minor=credit.amount_minor,
         currency=credit.currency,
         value_on=credit.value_on,
@@ -108,20 +109,24 @@ def _payout(partner: str, event_id: str, envelope: Envelope) -> PartnerEvent | N
     payout = wire.read(Payout, _json(envelope.data))
     if payout is None or STATUSES.get(envelope.type, payout.status) is not payout.status:
         return None
-    amount_minor, detail = payout.amount_minor, envelope.type
+    arrived, detail = None, envelope.type
     if payout.status is Status.RETURNED:
-        came_back, kept = payout.returned_minor, payout.fee_minor or 0
-        if not came_back or came_back + kept != payout.amount_minor:
+        arrived = payout.returned_minor
+        if not arrived:
             return None
-        amount_minor, detail = came_back, f"{envelope.type}, {kept} kept as fee"
+        detail = f"{envelope.type}, {payout.fee_minor or 0} kept as fee"
     return PartnerEvent(
         partner=partner,
         event_id=event_id,
         kind=KINDS[envelope.type],
         reference=payout.reference,
         partner_ref=payout.id,
-        amount_minor=amount_minor,
+        amount_minor=payout.amount_minor if arrived is None else arrived,
         currency=payout.currency,
+        payee_account=printable(payout.beneficiary.account, wire.REFERENCE_MAX),
+        payment_amount_minor=payout.amount_minor,
+        fee_minor=None if arrived is None else payout.fee_minor or 0,
+        line_ref=payout.line_id if payout.status in (Status.PAID, Status.RETURNED) else None,
         code=_code(payout),
         value_on=payout.value_on,
         occurred_at=envelope.timestamp,

@@ -251,6 +251,7 @@ class Driver:
             ),
             evidence_id="event/late",
             payment_id=payout_id,
+            case=CaseOpened(kind="contradiction", detail="paid after failed"),
         )
 
     async def _open(
@@ -338,6 +339,7 @@ class Driver:
         legs: tuple[Leg, ...],
         evidence_id: str,
         payment_id: str | None = None,
+        case: CaseOpened | None = None,
     ) -> Written:
         return await self.books.write(
             Change(
@@ -348,6 +350,7 @@ class Driver:
                 legs=legs,
                 effective_on=DAY,
                 evidence_id=evidence_id,
+                case=case,
             )
         )
 

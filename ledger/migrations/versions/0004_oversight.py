@@ -8,7 +8,7 @@ from pathlib import Path
 from alembic import op
 
 revision = "0004"
-down_revision = "0002"
+down_revision = "0003"
 
 SQL = Path(__file__).parent.parent / "sql"
 FILES = ("0004_forgotten_sends.sql", "0004_next_action.sql")

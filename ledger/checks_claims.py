@@ -5,8 +5,10 @@ They say in their own words what the functions that guard the gate say in theirs
 
 from __future__ import annotations
 
-CLAIM_CHECKS: tuple[tuple[str, str, str], ...] = (
-    (
+from ledger.check import Check
+
+CLAIM_CHECKS: tuple[Check, ...] = (
+    Check(
         "claims_were_approved",
         "Each attempt was claimed with as many approvals as the payment's rule asks for (INV-18).",
         """select a.key as place, format('claimed at %s with %s of %s approvals', a.opened_at,
@@ -27,7 +29,7 @@ CLAIM_CHECKS: tuple[tuple[str, str, str], ...] = (
             where p.terms ->> 'approvals' is not null
               and g.given < (p.terms #>> '{approvals,number}')::int""",
     ),
-    (
+    Check(
         "nothing_left_during_a_pause",
         "No attempt was claimed or sent, and no transfer booked, while it was paused (INV-19).",
         """with left_at as (
@@ -45,7 +47,7 @@ CLAIM_CHECKS: tuple[tuple[str, str, str], ...] = (
             where s.scope = 'all' or (s.scope, s.name) in
                   (('partner', l.partner), ('currency', p.currency::text), ('tenant', p.tenant))""",
     ),
-    (
+    Check(
         "caps_count_their_claims",
         "What is counted under a cap is what was claimed under it on that day.",
         """select format('cap %s on %s', c.id, u.day) as place,
