@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from activities.conclusions import Conclusions, Evidence
 from activities.terms import Terms
@@ -123,10 +123,16 @@ class Calls:
             if word.verb == "find" and word.answered_at is not None and word.answered_at >= since
         ]
 
-    async def is_absent(self, call: Call) -> bool:
-        """Tell whether "not found" proves absence: past the lag, and missed more than once."""
+    async def is_absent(self, call: Call, asked_at: datetime) -> bool:
+        """Tell whether a look-up that missed proves absence: the second one, and past the lag.
+
+        Args:
+            call: The call that was looked up.
+            asked_at: The books' time before the partner was asked. When its answer was kept says
+                nothing: books that were away meanwhile make an early miss look like a late one.
+        """
         lag = call.guarantees.absence_after
-        if lag is None or await self.age(call.row) < lag:
+        if lag is None or asked_at - (call.row.sent_at or call.row.opened_at) < lag:
             return False
         misses = [word for word in await self.look_ups(call) if word.kind == "not_found"]
         return len(misses) >= MISSES_MIN

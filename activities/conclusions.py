@@ -48,6 +48,8 @@ class Evidence:
     event_row: int | None = None
     value_on: date | None = None
     closes_cases: bool = False
+    fence: int | None = None
+    """Given where it holds only as long as nobody else may have sent: see `never_sent`."""
 
 
 class PaymentMissing(RuntimeError):
@@ -95,6 +97,22 @@ class Conclusions:
             partner_ref=_ref(word),
             open_cases=payment.open_cases,
         )
+
+    async def never_sent(
+        self, payment_id: str, code: RejectionCode, evidence: Evidence
+    ) -> Standing:
+        """End a payout of which nothing has left, unless somebody may have sent it since.
+
+        It is our own no and not the partner's: the fence of `evidence` is that of the permission
+        to send which was used in vain. The books take no other word under it once a newer one is
+        given, and the payment is then left where it is.
+        """
+        payment = await self.payment(payment_id)
+        if payment.state in HELD:
+            await self._fail(payment, _released(payment), "void", code, evidence)
+            payment = await self.payment(payment_id)
+        failed = payment.state is PaymentState.FAILED
+        return standing_of(payment).model_copy(update={"code": code.value if failed else None})
 
     async def _is_no_first_debit(self, payment_id: str, word: Paid, evidence: Evidence) -> bool:
         """Tell whether a debit is another than this payment's one, and then give it to a person.
@@ -214,7 +232,12 @@ class Conclusions:
         ordinal = await self._ordinal(payment)
         granted = kind == "uncapture" and code == RejectionCode.CANCELLED
         after = PaymentState.CANCELLED if granted else PaymentState.FAILED
-        attempt = AttemptClosed(key=attempt_key(payment.id, ordinal), result="rejected", code=code)
+        attempt = AttemptClosed(
+            key=attempt_key(payment.id, ordinal),
+            result="rejected",
+            code=code,
+            fence=evidence.fence,
+        )
         await self._write(payment, kind, ordinal, evidence, after, legs, attempt, reason=code)
 
     async def _write(

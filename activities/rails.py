@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from time import monotonic
 from typing import assert_never
 
 from temporalio import activity
@@ -49,7 +50,10 @@ _S = PaymentState
 PAUSE_MAX = timedelta(minutes=5)
 """The longest pause between two tries to send, whatever a partner asks for."""
 
+ABSENT_AND_UNWANTED = "absence is proven, and somebody wished to cancel"
 ABSENT = "absence is proven, and the partner honours a repeated key"
+HELD_UP = "the try was held up past its time before it could send"
+"""By then another may have been told that the payout is absent, or the key be forgotten."""
 REPEATED = "nothing can be looked up, and the partner honours a repeated key"
 
 
@@ -70,6 +74,7 @@ class RailActivities:
     @activity.defn(name="payout.submit")
     async def submit(self, payment_id: str) -> Standing:
         """Hand a payout to its partner; a repeat asks before anything is sent again."""
+        begun = monotonic()
         payment = await self._conclusions.payment(payment_id)
         if payment.state is _S.RESERVED:
             payment = await self._claim(payment)
@@ -83,12 +88,15 @@ class RailActivities:
         if permit.refusal is Unsendable.PAUSED:
             raise await self._gate.held(payment, HeldBack.PAUSED)
         if permit.refusal is Unsendable.ENDED:
-            return _standing(await self._conclusions.payment(payment_id))
+            return standing_of(await self._conclusions.payment(payment_id))
         if permit.fence is None:
             return await self._after_a_lost_try(call)
+        call = call.permitted(permit.fence)
+        if monotonic() - begun > call.terms.policy.partner_call_timeout.total_seconds():
+            return await self._unknown(call, HELD_UP)
         report = await call.partner.submit(call.attempt)
         await self._calls.keep(call, "submit", report)
-        return await self._after_submit(call.permitted(permit.fence), report)
+        return await self._after_submit(call, report)
 
     @activity.defn(name="payout.ask")
     async def ask(self, question: Question) -> Standing:
@@ -99,6 +107,7 @@ class RailActivities:
         call = await self._calls.open(payment)
         if not call.guarantees.finds_by_reference:
             return await self._repeat_key(call)
+        asked_at = await self._books.now()
         report = await self._calls.find(call)
         if isinstance(report, Accepted | Paid | Rejected):
             return await self._conclude(call, "find", report)
@@ -107,10 +116,12 @@ class RailActivities:
             return standing_of(
                 now
             )  # an answer that does not fit: the run calls a person, and asks on
-        if not (isinstance(report, NotFound) and await self._calls.is_absent(call)):
+        if not (isinstance(report, NotFound) and await self._calls.is_absent(call, asked_at)):
             return await self._ask_later(call, report)
         if question.cancel_wished:  # absence is a definite no, so the wish can still be granted
-            return await self._conclude(call, "find", Rejected(code=RejectionCode.CANCELLED))
+            return await self._never_sent(
+                call, "find", RejectionCode.CANCELLED, ABSENT_AND_UNWANTED
+            )
         return await self._resend(call, ABSENT) or await self._review(call)
 
     @activity.defn(name="payout.poll")
@@ -212,17 +223,34 @@ class RailActivities:
     ) -> Standing:
         """Try once more with the same key, since this try has done nothing; or give up in time."""
         policy = call.terms.policy
-        if not await self._books.mark_unsent(call.attempt.key, call.row.fence):
-            return await self._unknown(call, "another try was under way at the same time")
         left = policy.submit_for - (await self._books.now() - call.row.opened_at)
         if left <= timedelta():
-            if await self._calls.nothing_ever_left(call):
-                return await self._conclude(call, "submit", _never_sent(report))
-            return await self._unknown(call, "not sent again in time; an earlier try may have been")
+            return await self._give_up(call, report)
+        if not await self._books.mark_unsent(call.attempt.key, call.row.fence):
+            return await self._unknown(call, "another try was under way at the same time")
         pause = policy.submit_again_after
         if retry_after_seconds is not None:
             pause = max(pause, timedelta(seconds=retry_after_seconds))
         raise _again("not sent", min(pause, left, PAUSE_MAX))
+
+    async def _give_up(self, call: Call, report: Report) -> Standing:
+        """End what could not be handed over in its time, while the permission to send is ours."""
+        if not await self._calls.nothing_ever_left(call):
+            return await self._unknown(call, "not sent again in time; an earlier try may have been")
+        reason = f"not sent in time: {report.kind}"
+        return await self._never_sent(call, "submit", RejectionCode.NOT_SUPPORTED, reason)
+
+    async def _never_sent(
+        self, call: Call, verb: str, code: RejectionCode, reason: str
+    ) -> Standing:
+        """Give the money back on our own conclusion, unless another may have sent meanwhile."""
+        evidence = Evidence(
+            actor=f"partner:{call.partner.name}",
+            id=f"{verb}/{call.attempt.key}",
+            reason=reason,
+            fence=call.row.fence,
+        )
+        return await self._conclusions.never_sent(call.payment.id, code, evidence)
 
     async def _unknown(self, call: Call, reason: str) -> Standing:
         """Say that nobody knows; the money stays held."""
@@ -318,8 +346,3 @@ class RailActivities:
             value_on=report.value_on if isinstance(report, Paid) else None,
         )
         return await self._conclusions.conclude(call.payment.id, report, evidence)
-
-
-def _never_sent(report: Report) -> Rejected:
-    """Return the definite no of a payout that could not be handed over in its time."""
-    return Rejected(code=RejectionCode.NOT_SUPPORTED, evidence=f"not sent in time: {report.kind}")
