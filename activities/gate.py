@@ -69,14 +69,15 @@ class Gate:
         waits = now.state is PaymentState.SCHEDULED
         return Standing(payment_id=now.id, state=now.state, held=held if waits else None)
 
-    async def held(self, payment: Payment, held: HeldBack) -> ApplicationError:
+    async def held(
+        self, payment: Payment, held: HeldBack, *, at_least: timedelta = AGAIN_AFTER
+    ) -> ApplicationError:
         """Record it, and return the error that makes Temporal try again later."""
         await self.note(payment, held)
-        return again(f"held back: {held}", await self._pause(payment, held))
+        return again(f"held back: {held}", await self._pause(payment, held, at_least))
 
-    async def _pause(self, payment: Payment, held: HeldBack) -> timedelta:
+    async def _pause(self, payment: Payment, held: HeldBack, pause: timedelta) -> timedelta:
         """Return when to look again: soon, but so that all who wait leave the rail its rate."""
-        pause = AGAIN_AFTER
         partner = self._partners.get(payment.partner or "")
         if partner is not None:
             waiting = await self._books.waiting(partner.name)
