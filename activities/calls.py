@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from activities.conclusions import Conclusions, Evidence
 from activities.terms import Terms
 from bursar.ids import attempt_key, payment_of
-from bursar.payments import PayoutRequest, content_hash
+from bursar.payments import PayoutRequest, stored_content_hash
 from bursar.reports import Accepted, Paid, Rejected, Report, Unknown
 from ledger.books import AttemptRow, Books, PartnerWord, Payment
 from partners.port import Attempt, Guarantees, Partner
@@ -159,10 +159,10 @@ def attempt_of(payment: Payment, ordinal: int) -> Attempt:
     Raises:
         ContentChanged: The request is not what people approved, and the content hash stands for.
     """
+    if stored_content_hash(payment.request) != payment.content_hash:
+        raise ContentChanged(payment.id)
     # Through JSON, since only there the strict models read dates from text.
     request = PayoutRequest.model_validate_json(json.dumps(payment.request))
-    if content_hash(request) != payment.content_hash:
-        raise ContentChanged(payment.id)
     return Attempt(
         key=attempt_key(payment.id, ordinal),
         payment_id=payment.id,

@@ -20,6 +20,8 @@ AGAIN_AFTER = timedelta(seconds=1)
 """The pause between two looks at the gate, give or take a quarter, while few wait."""
 SHARE_OF_RATE = 0.25
 """How much of a rail's rate those may use up that wait: its queue serves others too."""
+TRANSFERS_PER_SECOND = 200
+"""What stands for a rail's rate where there is no rail."""
 AGAIN_AFTER_MAX = timedelta(minutes=5)
 
 FOR_PEOPLE = {
@@ -69,19 +71,19 @@ class Gate:
         waits = now.state is PaymentState.SCHEDULED
         return Standing(payment_id=now.id, state=now.state, held=held if waits else None)
 
-    async def held(self, payment: Payment, held: HeldBack) -> ApplicationError:
+    async def held(
+        self, payment: Payment, held: HeldBack, *, at_least: timedelta = AGAIN_AFTER
+    ) -> ApplicationError:
         """Record it, and return the error that makes Temporal try again later."""
         await self.note(payment, held)
-        return again(f"held back: {held}", await self._pause(payment, held))
+        return again(f"held back: {held}", await self._pause(payment, held, at_least))
 
-    async def _pause(self, payment: Payment, held: HeldBack) -> timedelta:
+    async def _pause(self, payment: Payment, held: HeldBack, pause: timedelta) -> timedelta:
         """Return when to look again: soon, but so that all who wait leave the rail its rate."""
-        pause = AGAIN_AFTER
         partner = self._partners.get(payment.partner or "")
-        if partner is not None:
-            waiting = await self._books.waiting(partner.name)
-            rate = partner.guarantees.rate_per_second * SHARE_OF_RATE
-            pause = max(pause, timedelta(seconds=waiting / rate))
+        rate = partner.guarantees.rate_per_second if partner else TRANSFERS_PER_SECOND
+        waiting = await self._books.waiting(payment.partner)
+        pause = max(pause, timedelta(seconds=waiting / (rate * SHARE_OF_RATE)))
         if held is HeldBack.NOT_DUE:
             due = datetime.fromisoformat(payment.terms["execute_at"])
             pause = max(pause, due - await self._books.now())

@@ -50,6 +50,9 @@ _S = PaymentState
 PAUSE_MAX = timedelta(minutes=5)
 """The longest pause between two tries to send, whatever a partner asks for."""
 
+RESEND_AGAIN_AFTER = timedelta(seconds=30)
+"""The pause between two looks at the gate for a resend: before each, the partner is asked anew."""
+
 ABSENT_AND_UNWANTED = "absence is proven, and somebody wished to cancel"
 ABSENT = "absence is proven, and the partner honours a repeated key"
 HELD_UP = "the try was held up past its time before it could send"
@@ -317,7 +320,7 @@ class RailActivities:
             )
         )
         if written.held is not None:
-            raise await self._gate.held(payment, written.held)
+            raise await self._gate.held(payment, written.held, at_least=RESEND_AGAIN_AFTER)
         now = await self._conclusions.payment(payment.id)
         if now.seq == payment.seq:  # else it has moved on, and may be where it was again
             check_in_effect(written, payment)

@@ -269,8 +269,11 @@ class Books(Evidence, Protocol):
         content and this version of the rule, in time, who have neither denied nor been disabled.
         """
 
-    async def waiting(self, partner: str) -> int:
-        """Return how many of a partner's payouts are held in the books and not handed over."""
+    async def waiting(self, partner: str | None) -> int:
+        """Return how many of a partner's payouts are held in the books and not handed over.
+
+        None: how many transfers wait for their date or for the gate.
+        """
 
     async def pause(self, body: SwitchBody, by: str) -> str:
         """Stop handing over; once this returns, no money leaves against it.

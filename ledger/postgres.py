@@ -50,6 +50,10 @@ select w.attempt_key, w.verb, w.kind, w.partner_ref, w.code, w.evidence, w.answe
   from partner_words w join attempts a on a.key = w.attempt_key
  where a.payment_id = $1 order by w.id
 """
+_WAITING = """
+select count(*) from payments
+ where state = $1 and partner is not distinct from $2 and (state = 'reserved' or kind = 'transfer')
+"""
 _OPEN_EVENTS = """
 select * from partner_events
  where payment_id = $1 and applied_at is null and set_aside_at is null order by occurred_at, id
@@ -259,13 +263,10 @@ class PostgresBooks(PostgresEvidence):
         """Return how many people's approvals count now, by the rule frozen on the payment."""
         return int(await self._value("select approvals_given_v1($1)", payment_id))
 
-    async def waiting(self, partner: str) -> int:
-        """Return how many of a partner's payouts are held in the books and not handed over."""
-        return int(
-            await self._value(
-                "select count(*) from payments where state = 'reserved' and partner = $1", partner
-            )
-        )
+    async def waiting(self, partner: str | None) -> int:
+        """Return how many of a partner's payouts, or of all transfers, wait to go."""
+        state = "scheduled" if partner is None else "reserved"
+        return int(await self._value(_WAITING, state, partner))
 
     async def pause(self, body: SwitchBody, by: str) -> str:
         """Stop handing over; once this returns, no money leaves against it."""

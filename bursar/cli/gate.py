@@ -131,7 +131,7 @@ def rails(context: typer.Context, as_json: options.Json = False) -> None:
 @limits_app.command(
     "set",
     epilog=examples(
-        'bursar limits set --currency EUR --per-day 250000.00 --by ana --reason "new rail"',
+        'bursar limits set --currency EUR --per-day 250000.00 --reason "new rail"',
         "bursar limits set --currency EUR --partner simulator --per-payment 9000.00 \\",
         '  --reason "as the bank asks"',
     ),

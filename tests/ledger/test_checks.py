@@ -20,6 +20,7 @@ from ledger.checks import BREAKS_MAX, CHECKS, run_checks
 from ledger.reading import Reader
 from ops.postgres import LocalPostgres
 from tests.conftest import run_sql
+from tests.ledger.claim_corruptions import CLAIM_CORRUPTIONS
 from tests.ledger.driving import ACME, Driver, driving, live_every_life
 
 ONE_SIDED = [
@@ -102,14 +103,6 @@ def _event(taken: str, *, applied: bool) -> str:
                                     taken_at, applied_at)
         values ('bank', 'evt_{taken}_{applied}', 'paid', '', now(), '', '{{}}',
                 now() - interval '{taken}', {"now()" if applied else "null"})
-    """  # noqa: S608  a test's own words
-
-
-def _pause(scope: str, name: str) -> str:
-    """Return the making up of a pause that was in force all the time."""
-    return f"""
-        insert into pauses (scope, name, paused_at, paused_by, reason)
-        values ('{scope}', '{name}', '-infinity', 'mallory', 'none')
     """  # noqa: S608  a test's own words
 
 
@@ -292,35 +285,7 @@ CORRUPTIONS = (
         {"digests_agree"},
         ("update transactions set payment_id = 'po_yen' where key = 'deposit/bank/evt_2'",),
     ),
-    Corruption(
-        "a payout was claimed without the approval that it needed",
-        {"claims_were_approved"},
-        (
-            """update payments set terms =
-                   '{"approvals": {"number": 1, "role": "approve-l1", "version": "v7"}}'
-                where id = 'po_settled'""",
-        ),
-    ),
-    Corruption(
-        "a payout left while its rail was paused",
-        {"nothing_left_during_a_pause"},
-        (_pause("partner", "bank"),),
-    ),
-    Corruption(
-        "a transfer was booked while its tenant was paused",
-        {"nothing_left_during_a_pause"},
-        (_pause("tenant", "main"), "delete from attempts where payment_id like 'po_%'"),
-    ),
-    Corruption(
-        "more was claimed under a limit than is counted",
-        {"caps_count_their_claims"},
-        (
-            "insert into caps (id, currency, per_day_minor, set_at, set_by, reason)"
-            " overriding system value values (7, 'EUR', 1, now(), 'mallory', 'none')",
-            "insert into cap_uses (cap_id, day, amount_minor)"
-            " values (7, (now() at time zone 'UTC')::date, 1)",
-        ),
-    ),
+    *(Corruption(*each) for each in CLAIM_CORRUPTIONS),
 )
 
 

@@ -42,7 +42,8 @@ begin
     if cardinality(applied) > 0 then
         fates := judge_events(changes, applied, fates);
     end if;
-    if cardinality(closed) + cardinality(reopened) > 0 then
+    if exists (select from unnest(closed) c where c.fence is not null)
+       or exists (select from unnest(reopened) r where r.fence is not null) then
         fates := judge_fences(closed, reopened, fates);
     end if;
     if gated then
