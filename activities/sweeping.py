@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 from temporalio import activity
 from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus
-from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -156,15 +156,11 @@ class SweepActivities:
             signal = await self._restored.after_a_completed_run(payment, ended, run.start_time)
         if signal is None and await self._books.open_cases(payment.id):
             signal = (names.CALL_OPS, None)
-        existing = WorkflowIDConflictPolicy.TERMINATE_EXISTING
+        if run is not None and renews:
+            await self._end(run)
         try:
-            await start_run(
-                self._client,
-                request,
-                reuse=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-                conflict=existing if renews else WorkflowIDConflictPolicy.FAIL,
-                signal=signal,
-            )
+            reuse = WorkflowIDReusePolicy.ALLOW_DUPLICATE
+            await start_run(self._client, request, reuse=reuse, signal=signal)
         except WorkflowAlreadyStartedError:
             return "raced"
         was = "missing" if run is None or run.status is None else run.status.name.lower()
@@ -177,6 +173,15 @@ class SweepActivities:
             f" {payment.state}",
         )
         return "renewed" if renews else "adopted"
+
+    async def _end(self, run: WorkflowExecutionDescription) -> None:
+        """End this very run, never one that another sweep has started meanwhile."""
+        handle = self._client.get_workflow_handle(run.id, run_id=run.run_id)
+        try:
+            await handle.terminate(reason="near the limits of a history; a fresh run goes on")
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
 
     async def _describe(self, workflow_id: str) -> WorkflowExecutionDescription | None:
         """Return the newest run of an id; None: Temporal does not know it."""

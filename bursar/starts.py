@@ -23,7 +23,6 @@ async def start_run(
     request: PayoutRequest | TransferRequest,
     *,
     reuse: WorkflowIDReusePolicy = WorkflowIDReusePolicy.REJECT_DUPLICATE,
-    conflict: WorkflowIDConflictPolicy = WorkflowIDConflictPolicy.FAIL,
     signal: tuple[str, Any] | None = None,
 ) -> WorkflowHandle[Any, Any]:
     """Start the run of a payment.
@@ -32,21 +31,23 @@ async def start_run(
         client: With the plugin that every part of the house shares.
         request: What the payment is; its id makes the workflow's.
         reuse: Whether an id whose run has closed may be started again.
-        conflict: What to do with a run of this id that is open.
         signal: Name and argument of a signal that the run finds when it begins.
 
     Raises:
-        WorkflowAlreadyStartedError: There is a run of this id, and it was to be left alone.
+        WorkflowAlreadyStartedError: There is an open run of this id, or one that may not be
+            repeated. With a signal, an open run gets that instead.
         RPCError: Temporal did not take it.
     """
     kind, summary = _described(request)
+    # Temporal takes no signal together with a start that fails where there is a run already.
+    policy = WorkflowIDConflictPolicy
     return await client.start_workflow(
         kind,
         request,
         id=names.workflow_id(request.id),
         task_queue=names.PAYMENTS_QUEUE,
         id_reuse_policy=reuse,
-        id_conflict_policy=conflict,
+        id_conflict_policy=policy.USE_EXISTING if signal else policy.FAIL,
         memo={names.CONTENT_HASH_MEMO: content_hash(request)},
         search_attributes=_attributes(request),
         static_summary=summary[:SUMMARY_LENGTH_MAX],

@@ -23,7 +23,7 @@ from activities.options import books
 from activities.payments import PaymentActivities
 from activities.terms import Acted, Note, NotOpened, Opened, Standing, Terms, Wish
 from bursar import names
-from bursar.actions import ACTION_READER, Answer, Approve, Cancel, Deny, Resolve
+from bursar.actions import ACTION_READER, Action, Answer, Cancel
 from bursar.payments import PaymentResult, PaymentState
 from workflows.shelter import sheltered
 
@@ -37,8 +37,8 @@ WORTH_A_LOOK = frozenset(
 )
 """States in which somebody would look or act: only these, and the end, go into the index."""
 
-NOTES_MAX = 100
-"""How much that cannot be read one run puts on its payment's timeline: senders may be upset."""
+NOTES_MAX = 200
+"""Remarks that one payment keeps: each costs history, of which a run may have only so much."""
 
 
 @dataclass
@@ -109,24 +109,40 @@ class Desk:
         self._note("unknown_signal", f"a signal named {name[:60]!r} means nothing to a payment")
 
     @workflow.update(name=names.APPROVE)
-    async def approve_and_answer(self, action: Approve) -> Answer:
+    async def approve_and_answer(self, *received: Any) -> Answer:
         """Approve, and say what came of it."""
-        return await self._put_and_wait(action)
+        return await self._put_and_wait(_action_of(names.APPROVE, received))
+
+    @approve_and_answer.validator
+    def _approve_fits(self, *received: Any) -> None:
+        _action_of(names.APPROVE, received)
 
     @workflow.update(name=names.DENY)
-    async def deny_and_answer(self, action: Deny) -> Answer:
+    async def deny_and_answer(self, *received: Any) -> Answer:
         """Deny, and say what came of it."""
-        return await self._put_and_wait(action)
+        return await self._put_and_wait(_action_of(names.DENY, received))
+
+    @deny_and_answer.validator
+    def _deny_fits(self, *received: Any) -> None:
+        _action_of(names.DENY, received)
 
     @workflow.update(name=names.CANCEL)
-    async def cancel_and_answer(self, action: Cancel) -> Answer:
+    async def cancel_and_answer(self, *received: Any) -> Answer:
         """Cancel, and say what came of it."""
-        return await self._put_and_wait(action)
+        return await self._put_and_wait(_action_of(names.CANCEL, received))
+
+    @cancel_and_answer.validator
+    def _cancel_fits(self, *received: Any) -> None:
+        _action_of(names.CANCEL, received)
 
     @workflow.update(name=names.RESOLVE)
-    async def resolve_and_answer(self, action: Resolve) -> Answer:
+    async def resolve_and_answer(self, *received: Any) -> Answer:
         """Decide a payment in review, and say what came of it."""
-        return await self._put_and_wait(action)
+        return await self._put_and_wait(_action_of(names.RESOLVE, received))
+
+    @resolve_and_answer.validator
+    def _resolve_fits(self, *received: Any) -> None:
+        _action_of(names.RESOLVE, received)
 
     @workflow.query(name="standing")
     def standing(self) -> Standing | None:
@@ -151,20 +167,20 @@ class Desk:
                 self._signalled.add(wish)
                 self._wishes.append(_OnDesk(wish, None))
 
-    async def _put_and_wait(self, action: Approve | Deny | Cancel | Resolve) -> Answer:
+    async def _put_and_wait(self, action: Action) -> Answer:
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._wishes.append(_OnDesk(self._wish(action, "update"), answer))
         return await answer
 
-    def _wish(self, action: Approve | Deny | Cancel | Resolve, channel: str) -> Wish:
+    def _wish(self, action: Action, channel: str) -> Wish:
         return Wish(payment_id=self._id, action=action, channel=channel)
 
     def _note(self, kind: str, detail: str) -> None:
-        self._notes_taken += 1
-        if self._notes_taken > NOTES_MAX:
+        if self._notes_taken >= NOTES_MAX:
             return
+        self._notes_taken += 1
         if self._notes_taken == NOTES_MAX:
-            kind, detail = "too_many_notes", "more that cannot be read is kept by Temporal alone"
+            detail = "this is not the first; further ones are not kept"
         key = f"{self._id}/note/{self._notes_taken}"
         note = Note(payment_id=self._id, key=key, kind=kind, detail=_printable(detail))
         self._notes.append(note)
@@ -360,6 +376,22 @@ class Desk:
     async def _take_news(self) -> None:
         """Take account of what the partner has told; only payouts have a partner."""
         self._news = False
+
+
+def _action_of(verb: str, received: Sequence[Any]) -> Action:
+    """Return what an update asks for; one of fixed arity would fail the run's tasks for ever.
+
+    Raises:
+        ApplicationError: Anything but one JSON object that can be read; nothing was done.
+    """
+    if len(received) != 1 or not isinstance(received[0], dict):
+        raise ApplicationError(f"{verb} takes one JSON object", type="InvalidRequest")
+    try:
+        return ACTION_READER.validate_python({**received[0], "verb": verb})
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"][1:])
+        raise ApplicationError(f"{place}: {first['msg']}", type="InvalidRequest") from None
 
 
 def _printable(text: str) -> str:
