@@ -27,13 +27,8 @@ DECIDERS_MIN = 2
 
 NOWHERE = "none"
 
-_TARGETS = {
-    "suspense/in/": re.compile(r"wallet/[a-z0-9-]+/[A-Z]{3}"),
-    "suspense/out/": re.compile(r"(wallet|loss)/[a-z0-9-]+/[A-Z]{3}"),
-}
-"""Where money may go from where. Never to a nostro: that moves only by what a partner did."""
-
-_STEPS = {"suspense/in/": "case_assign", "suspense/out/": "case_adjust"}
+_TARGET = re.compile(r"(wallet|loss)/[a-z0-9-]+/[A-Z]{3}")
+"""Where money may go. Never to a nostro: that moves only by what a partner did."""
 
 _log = structlog.get_logger("gateway.closing")
 
@@ -107,10 +102,8 @@ class Closing:
             return
         if to is None:
             raise _no_target(f"Its money waits on {case.account}: say in `to` where it goes.")
-        allowed = next(fits for start, fits in _TARGETS.items() if case.account.startswith(start))
-        if not allowed.fullmatch(to) or not to.endswith(f"/{case.currency}"):
-            wanted = "a wallet" if case.delta > 0 else "a wallet or loss/<reason>/<currency>"
-            raise _no_target(f"Name {wanted} in {case.currency}.")
+        if not _TARGET.fullmatch(to) or not to.endswith(f"/{case.currency}"):
+            raise _no_target(f"Name a wallet, or loss/<reason>/{case.currency}.")
         if to.startswith("wallet/") and not await self._is_usable(to, case):
             raise _no_target("There is no such account for this case.")
 
@@ -158,10 +151,10 @@ async def closing_of(resources: Annotated[Resources, Depends(resources_of)]) -> 
 def _change(case: CaseFile, key: str, to: str, people: list[str], evidence: str) -> Change:
     if case.account is None or case.currency is None:
         raise ValueError(f"case {case.id} has no money in suspense")
-    start = "suspense/in/" if case.delta > 0 else "suspense/out/"
+    kind = "case_assign" if case.delta > 0 else "case_adjust"
     return Change(
         key=key,
-        kind="case_writeoff" if to.startswith("loss/") else _STEPS[start],
+        kind="case_writeoff" if to.startswith("loss/") else kind,
         actor=" with ".join(people),
         reason=evidence,
         payment_id=case.payment_id,

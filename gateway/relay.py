@@ -12,8 +12,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from bursar import names
 from bursar.beneficiaries import Beneficiary, IbanAccount, MobileWallet, UsAccount, masked
+from bursar.ids import attempt_key
 from bursar.payments import FINAL, PaymentState
-from bursar.reports import EventKind
+from bursar.reports import EventKind, PartnerEvent
 from gateway.engine import Engine, EngineRefused, EngineSilent, NotRunning
 from ledger.books import Books, Payment, StoredEvent
 from ledger.poison import FAILURES_MAX, count_failure
@@ -201,12 +202,23 @@ class Relay:
             return False
         if (event.amount_minor, event.currency) != (payment.amount_minor, payment.currency):
             return False  # not what was asked for: a person has to see it
-        if event.payee_account not in (None, _payee(payment)):
+        if await self._is_misnamed(event, payment):
             return False  # likewise
         if payment.state is not PaymentState.SUBMITTING:
             await self._books.set_event_aside(stored.row_id, f"known: {payment.state}")
             await self._books.mark_taken(stored.row_id)
         return True
+
+    async def _is_misnamed(self, event: PartnerEvent, payment: Payment) -> bool:
+        """Tell whether an event echoes other names than the payment's: payee, attempt, payout."""
+        if event.payee_account is not None and event.payee_account != _payee(payment):
+            return True
+        if event.reference not in (None, attempt_key(payment.id, 1)):
+            return True
+        if not event.partner_ref:
+            return False
+        owner = await self._books.payment_with_partner_ref(event.partner, event.partner_ref)
+        return owner not in (None, payment.id)
 
     async def _tell(self, stored: StoredEvent) -> None:
         """Signal the payment's workflow, or start the one that judges this kind of event."""

@@ -112,7 +112,7 @@ def _payout(partner: str, event_id: str, envelope: Envelope) -> PartnerEvent | N
     arrived, detail = None, envelope.type
     if payout.status is Status.RETURNED:
         arrived = payout.returned_minor
-        if not arrived:
+        if not arrived or not _adds_up(payout):
             return None
         detail = f"{envelope.type}, {payout.fee_minor or 0} kept as fee"
     return PartnerEvent(
@@ -132,6 +132,17 @@ def _payout(partner: str, event_id: str, envelope: Envelope) -> PartnerEvent | N
         occurred_at=envelope.timestamp,
         detail=told(detail + (f", {payout.code}" if payout.code else "")),
     )
+
+
+def _adds_up(payout: Payout) -> bool:
+    """Tell whether a return is all or a part of its payout, and says what was kept of it.
+
+    A part without a word on fees could be either less a fee or a part: nobody guesses which.
+    """
+    back, kept = payout.returned_minor or 0, payout.fee_minor
+    if kept is None:
+        return back == payout.amount_minor
+    return back + kept <= payout.amount_minor
 
 
 def _code(payout: Payout) -> RejectionCode | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 from temporalio.testing import ActivityEnvironment
 
+from activities.conclusions import Conclusions, Evidence
 from activities.events import EventActivities
 from activities.terms import Judged, Standing
 from bursar import PaymentState
-from bursar.reports import EventKind, PartnerEvent
+from bursar.reports import EventKind, Paid, PartnerEvent
 from ledger import accounts
 from ledger.postgres import PostgresBooks
 from ledger.reading import Reader
@@ -156,6 +157,20 @@ async def test_a_debit_that_we_never_asked_for_is_booked_once_to_suspense_p13(
     owner = PAYOUT if reference.startswith(PAYOUT) else None
     assert await cases(auditor_url) == [("phantom_debit", owner)]
     assert await state(books) is S.SUBMITTED
+
+
+async def test_deciding_a_payment_never_closes_a_case_whose_money_is_in_suspense(
+    books: PostgresBooks, driver: Driver, auditor_url: str
+) -> None:
+    await submitted(driver)
+    await take(books, an_event(PAID, "evt_1", reference=f"{PAYOUT}-7", line_ref="bl_9"))
+    await take(books, an_event(PAID, "evt_2", amount_minor=AMOUNT + 1))
+    assert len(await cases(auditor_url)) == 2
+    decided = Evidence(actor="ana with ben", id=f"resolution/{PAYOUT}", closes_cases=True)
+    await Conclusions(books).conclude(PAYOUT, Paid(partner_ref=""), decided)
+    assert await state(books) is S.SETTLED
+    assert await cases(auditor_url) == [("phantom_debit", PAYOUT)]
+    assert await breaks(auditor_url) == []
 
 
 async def test_a_known_debit_under_a_wrong_name_is_not_booked_again(

@@ -116,7 +116,7 @@ async def test_what_the_partner_took_is_charged_or_borne_and_a_refused_way_can_b
     ("kind", "body"),
     [
         ("unowned_credit", SEEN),
-        ("unowned_credit", LOSS),
+        ("unowned_credit", {**WALLET, "to": "loss/partner/USD"}),
         ("unowned_credit", {**WALLET, "to": "wallet/acme/USD"}),
         ("unowned_credit", {**WALLET, "to": "nostro/simulator/EUR"}),
         ("paid_twice", {**LOSS, "to": "fees/payout/EUR"}),

@@ -58,6 +58,25 @@ language sql stable set search_path = public, pg_temp as $$
      where k.id = case_money.case_id and a.path like 'suspense/%' and e.delta <> 0
 $$;
 
+-- Deciding a payment closes its cases, but not one whose money still waits in suspense: that row
+-- stays as it is, whoever would close it.
+create function keep_case_with_money() returns trigger
+language plpgsql set search_path = public, pg_temp as $$
+begin
+    if exists (select from case_money(old.id)) and not exists (
+        select from transactions t
+         where t.id = new.closed_transaction_id and t.outcome = 'booked'
+           and starts_with(t.key, format('case/%s/', old.id)))
+    then
+        return null;
+    end if;
+    return new;
+end $$;
+
+create trigger money_first before update of closed_at on cases for each row
+    when (old.closed_at is null and new.closed_at is not null)
+    execute function keep_case_with_money();
+
 -- Closed by people, each once. A case with money in suspense closes only with the posting that took
 -- it out, and only after two people have said so. False: it was closed already.
 create function close_case_v1(
