@@ -341,7 +341,7 @@ class PostgresBooks:
 
     def _free_connection(self) -> PoolAcquireContext:
         """Return a connection; who gets none for a while hears so instead of waiting for ever."""
-        return self._pool.acquire(timeout=CONNECT_SECONDS)
+        return self._pool.acquire(timeout=COMMAND_SECONDS)
 
 
 def _stored_event(row: asyncpg.Record) -> StoredEvent:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -203,7 +203,10 @@ class Theatre:
 
     async def state(self, case: Case) -> PaymentState | None:
         """Return where the register has the payout."""
-        payment = await self.books.payment(case.request.id)
+        try:
+            payment = await self.books.payment(case.request.id)
+        except ConnectionError:  # a busy machine: it is asked again
+            return None
         return payment.state if payment else None
 
     async def is_in_place(self, case: Case) -> bool:
@@ -293,11 +296,13 @@ class Theatre:
         assert case.handle is not None
         async with asyncio.timeout(PATIENCE_SECONDS):
             while (await case.handle.describe()).close_time is None:
-                await self._help(case)
+                with suppress(RPCError, ConnectionError):  # it has just ended, or is asked again
+                    await self._help(case)
                 await asyncio.sleep(0.1)
         case.answers = [await update for update in case.updates]
         case.history = await case.handle.fetch_history()
-        case.state = await self.state(case)
+        payment = await self.books.payment(case.request.id)
+        case.state = payment.state if payment else None
         case.sends = self.banks[case.situation.partner].sends[case.request.id]
 
     async def _help(self, case: Case) -> None:
