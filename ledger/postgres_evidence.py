@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 from asyncpg.pool import PoolAcquireContext
 
-from ledger.connections import CONNECT_SECONDS, answering
+from ledger.connections import COMMAND_SECONDS, answering
 from ledger.evidence import CaseFile, LineKind, PartnerLine
 
 _CASE = """
@@ -136,4 +136,4 @@ class PostgresEvidence:
 
     def _free_connection(self) -> PoolAcquireContext:
         """Return a connection; who gets none for a while hears so instead of waiting for ever."""
-        return self._pool.acquire(timeout=CONNECT_SECONDS)
+        return self._pool.acquire(timeout=COMMAND_SECONDS)

@@ -91,7 +91,7 @@ async def test_while_the_books_are_read_only_nothing_is_sent_and_then_it_goes_on
             await none_is_at_the_bank(site, batch)
             async with httpx.AsyncClient(base_url=site.house.gateway_url, trust_env=False) as http:
                 http.headers["authorization"] = f"Bearer {TOKEN}"
-                body = {"accounts": [{"path": "wallet/new/EUR"}]}
+                body = [{"path": "wallet/new/EUR", "tenant": "main"}]
                 written = await http.post("/v1/accounts", json=body)
                 read = await http.get("/v1/payments")
             assert (written.status_code, read.status_code) == (503, 200), written.text
@@ -163,7 +163,7 @@ async def test_an_error_on_every_twentieth_call_costs_retries_and_never_a_paymen
 async def ask_all_the_time(house: House) -> Counter[int]:
     """Read and write through the gateway until cancelled; return how often it answered what."""
     statuses: Counter[int] = Counter()
-    account = {"accounts": [{"path": WALLET, "tenant": "main"}]}
+    account = [{"path": WALLET, "tenant": "main"}]
     async with httpx.AsyncClient(base_url=house.gateway_url, trust_env=False, timeout=30) as http:
         http.headers["authorization"] = f"Bearer {TOKEN}"
         try:

@@ -9,8 +9,10 @@ from contextlib import asynccontextmanager
 from random import Random
 from urllib.parse import urlsplit, urlunsplit
 
-IDLE = b"Z\x00\x00\x00\x05I"
-"""The server's "ready for query" outside a transaction."""
+READY = b"Z\x00\x00\x00\x05"
+"""The server's "ready for query"; one byte follows: I outside a transaction, T in one."""
+AFTER_AN_ERROR = {b"I": b"I", b"T": b"E"}
+"""What follows in the answer to a statement that failed; in a transaction, nothing else does."""
 BIND = b"B"
 """The first byte of a message that runs a prepared statement."""
 OURS = b"bursar"
@@ -36,15 +38,16 @@ class FaultyWire:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Carry one connection until it ends."""
         up_reader, up_writer = await asyncio.open_connection(*self._target)
-        idle, ours = [False], False
-        down = asyncio.create_task(_carry(up_reader, writer, idle))
+        status, ours = [b""], False
+        down = asyncio.create_task(_carry(up_reader, writer, status))
         try:
             while chunk := await reader.read(1 << 20):
                 ours = ours or OURS in chunk[:500]
-                if ours and idle[0] and chunk.startswith(BIND) and self._wants_one():
-                    writer.write(self._error() + IDLE)
+                after = AFTER_AN_ERROR.get(status[0])
+                if ours and after and chunk.startswith(BIND) and self._wants_one():
+                    writer.write(self._error() + READY + after)
                     continue
-                idle[0] = False
+                status[0] = b""
                 up_writer.write(chunk)
                 await up_writer.drain()
         except ConnectionError:
@@ -68,11 +71,11 @@ class FaultyWire:
 
 
 async def _carry(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, idle: list[bool]
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, status: list[bytes]
 ) -> None:
     try:
         while chunk := await reader.read(1 << 20):
-            idle[0] = chunk.endswith(IDLE)
+            status[0] = chunk[-1:] if chunk[-6:-1] == READY else b""
             writer.write(chunk)
     except ConnectionError:
         pass  # The other side is gone: so is this one, below.

@@ -8,8 +8,10 @@ bank answers when the test says so.
 from __future__ import annotations
 
 import asyncio
+import os
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -17,7 +19,13 @@ from itertools import product
 from typing import Any, Literal, cast
 
 from temporalio.api.enums.v1 import EventType
-from temporalio.client import Client, WorkflowHandle, WorkflowHistory, WorkflowUpdateFailedError
+from temporalio.client import (
+    Client,
+    WorkflowHandle,
+    WorkflowHistory,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
 from temporalio.service import RPCError
 from temporalio.worker import Worker
 
@@ -39,10 +47,12 @@ from workers.serving import WORKFLOWS
 S = PaymentState
 KINDS = ("native cancel", "cancel signal", "cancel update", "partner event")
 APPROVED_FROM = 1_000_00
-DUE_SECONDS = 8
+DUE_SECONDS = float(os.environ.get("BURSAR_DUE_SECONDS", "15"))
+"""How far off a date is that has to be reached while the worker is stopped, and not before: a
+machine that is so busy that twenty payouts take longer to open needs more."""
 TIMER_FIRED = EventType.EVENT_TYPE_TIMER_FIRED
 ORDERS: tuple[Literal["first", "last"], ...] = ("first", "last")
-PATIENCE_SECONDS = 100.0
+PATIENCE_SECONDS = 200.0
 RULES = Rules(
     trust_signal_actors=True,
     approvals=(ApprovalRule(number=1, role="approve-l1", amount_from_minor=APPROVED_FROM),),
@@ -203,7 +213,10 @@ class Theatre:
 
     async def state(self, case: Case) -> PaymentState | None:
         """Return where the register has the payout."""
-        payment = await self.books.payment(case.request.id)
+        try:
+            payment = await self.books.payment(case.request.id)
+        except ConnectionError:  # a busy machine: it is asked again
+            return None
         return payment.state if payment else None
 
     async def is_in_place(self, case: Case) -> bool:
@@ -293,11 +306,13 @@ class Theatre:
         assert case.handle is not None
         async with asyncio.timeout(PATIENCE_SECONDS):
             while (await case.handle.describe()).close_time is None:
-                await self._help(case)
+                with suppress(RPCError, ConnectionError):  # it has just ended, or is asked again
+                    await self._help(case)
                 await asyncio.sleep(0.1)
         case.answers = [await update for update in case.updates]
         case.history = await case.handle.fetch_history()
-        case.state = await self.state(case)
+        payment = await self.books.payment(case.request.id)
+        case.state = payment.state if payment else None
         case.sends = self.banks[case.situation.partner].sends[case.request.id]
 
     async def _help(self, case: Case) -> None:
@@ -318,11 +333,17 @@ class Theatre:
 
 async def _update(handle: WorkflowHandle[Any, Any], cancel: Cancel) -> Answer | None:
     """Return the answer to a cancel; None where the run had ended before it was taken up."""
-    try:
-        answer: Answer = await handle.execute_update(names.CANCEL, cancel, result_type=Answer)
-    except (RPCError, WorkflowUpdateFailedError):
-        return None
-    return answer
+    once = uuid.uuid4().hex
+    while True:
+        try:
+            answer: Answer = await handle.execute_update(
+                names.CANCEL, cancel, id=once, result_type=Answer
+            )
+        except WorkflowUpdateRPCTimeoutOrCancelledError:  # the server waits only so long: again
+            continue
+        except (RPCError, WorkflowUpdateFailedError):
+            return None
+        return answer
 
 
 async def wait_for(case: Case, question: Callable[[Case], Awaitable[bool]]) -> None:
