@@ -50,7 +50,7 @@ async def gather(asked: argparse.Namespace) -> Facts:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check, write the report, and return the exit status."""
-    asked = _parser().parse_args(arguments)
+    asked = parser().parse_args(arguments)
     try:
         report = judge(asyncio.run(gather(asked)))
     except CannotCheck as error:
@@ -63,36 +63,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return VIOLATED if report.violations else CLEAN
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """Return what reads the command line."""
+    options = argparse.ArgumentParser(
         prog="python -m checker",
         description="Judge the books, the banks' own books, what clients were told, and Temporal.",
         epilog="Exit status: 0 nothing is wrong, 1 something is, 2 it could not be checked.",
     )
-    parser.add_argument("--books-url", required=True, help="postgresql://… of a reading login")
-    parser.add_argument(
+    options.add_argument("--books-url", required=True, help="postgresql://… of a reading login")
+    options.add_argument(
         "--bank",
         action="append",
         type=_bank,
         metavar="NAME=FILE",
         help="a partner and its own book (SQLite); may be given again",
     )
-    parser.add_argument(
+    options.add_argument(
         "--client-log", nargs="+", action="extend", type=Path, metavar="FILE", help="JSON lines"
     )
-    parser.add_argument("--temporal", metavar="ADDRESS", help="host:port of Temporal's frontend")
-    parser.add_argument("--namespace", default="bursar", help="default: bursar")
-    parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
-    parser.add_argument(
+    options.add_argument("--temporal", metavar="ADDRESS", help="host:port of Temporal's frontend")
+    options.add_argument("--namespace", default="bursar", help="default: bursar")
+    options.add_argument("--json", action="store_true", help="one JSON object as the last line")
+    options.add_argument(
         "--since", type=_moment, metavar="MOMENT", help="ISO 8601: judge lives that moved since"
     )
-    parser.add_argument(
+    options.add_argument(
         "--grace-seconds",
         type=float,
         default=GRACE_SECONDS,
         help="how young something may be to be still on its way (default: 60; 0 when all is quiet)",
     )
-    return parser
+    return options
 
 
 def _bank(text: str) -> tuple[str, Path]:
