@@ -18,7 +18,7 @@ BYPASS = {"approval_bypass"}
 ALWAYS = {"partner_breach"}
 """In the honest life already: a partner that paid after its own no."""
 
-MOVE = "transitions WHERE payment_id = 'po_plain' AND after = 'settled'"
+SETTLED = "payment_id = 'po_plain' AND after = 'settled'"
 HASH = "0" * 64
 
 
@@ -38,25 +38,26 @@ def told(op: str, payment_id: str, **answer: object) -> dict[str, object]:
     return {"at": at, **phases, "answer": {"ok": True, "error": None, **answer}}
 
 
-def an_entry(column: str, value: str, *, of: str) -> str:
-    """Change the highest entry of a transaction."""
-    return (
-        f"UPDATE entries SET {column} = {value} WHERE (account_id, seq) = (SELECT account_id, seq"
-        f" FROM entries e JOIN transactions t ON t.id = e.transaction_id WHERE t.key = '{of}'"
-        " ORDER BY account_id DESC LIMIT 1)"
+def an_entry(change: str, *, of: str) -> str:
+    """Change the entry of a transaction on the account that was opened last."""
+    places = (
+        "SELECT account_id, e.seq FROM entries e JOIN transactions t ON t.id = e.transaction_id"
+        f" WHERE t.key = '{of}' ORDER BY account_id DESC LIMIT 1"
     )
+    return on("entries", change, f"(account_id, seq) = ({places})")
 
 
 def on(table: str, change: str, where: str) -> str:
     return f"UPDATE {table} SET {change} WHERE {where}"
 
 
-def second_payout(reference: str, truth: str = "pending") -> str:
+def second_payout(reference: str) -> str:
+    """Let the bank have one payout more, like that of po_plain."""
     return (
         "INSERT INTO payouts (reference, amount_minor, currency, beneficiary, truth, told,"
-        " created_at, visible_at, quirks) SELECT"
-        f" '{reference}', amount_minor, currency, beneficiary, '{truth}', '{truth}',"
-        " '2099-01-01T00:00:00.000000Z', 0, quirks FROM payouts WHERE reference = 'po_plain-1'"
+        f" created_at, visible_at, quirks) SELECT '{reference}', amount_minor, currency,"
+        " beneficiary, 'pending', 'pending', '2099-01-01T00:00:00.000000Z', 0, quirks"
+        " FROM payouts WHERE reference = 'po_plain-1'"
     )
 
 
@@ -64,7 +65,7 @@ SPOILT = (
     Spoilt(
         "an entry moves a cent more",
         {"INV-01", "INV-02", "INV-05", "INV-25"} | MONEY,
-        (an_entry("delta", "delta + 1", of="tr_plain/post"),),
+        (an_entry("delta = delta + 1", of="tr_plain/post"),),
     ),
     Spoilt(
         "two balances are off, in balance",
@@ -164,12 +165,12 @@ SPOILT = (
     Spoilt(
         "an end has no evidence",
         {"INV-10", "INV-24"},
-        (f"UPDATE {MOVE.replace(' WHERE', ' SET evidence_id = NULL WHERE')}",),
+        (on("transitions", "evidence_id = NULL", SETTLED),),
     ),
     Spoilt(
         "the evidence of an end is not there",
         {"INV-10", "INV-24"},
-        (f"UPDATE {MOVE.replace(' WHERE', ' SET evidence_id = $$event/none$$ WHERE')}",),
+        (on("transitions", "evidence_id = 'event/none'", SETTLED),),
     ),
     Spoilt(
         "a bank pays another payee",
@@ -182,11 +183,11 @@ SPOILT = (
     Spoilt(
         "a bank was sent another order",
         {"INV-11", "wrong_amount"},
-        bank=(f"UPDATE keys SET body_hash = '{HASH}' WHERE key = 'po_plain-1'",),
+        bank=(on("keys", f"body_hash = '{HASH}'", "key = 'po_plain-1'"),),
     ),
     Spoilt(
         "a request was changed after it was hashed",
-        {"INV-07", "INV-11", "INV-26", "wrong_amount"},
+        {"INV-07", "INV-11", "wrong_amount"},
         (
             on(
                 "payments",
@@ -221,7 +222,7 @@ SPOILT = (
     ),
     Spoilt(
         "a person is waited for and was never called",
-        {"INV-10", "INV-13", "INV-24", "INV-25", "INV-12", "INV-22", "stuck_without_case"}
+        {"INV-12", "INV-13", "INV-21", "INV-24", "INV-25", "stuck_without_case"}
         | {"orphan_hold"}
         | MISLED,
         (
@@ -298,7 +299,7 @@ SPOILT = (
         (
             "INSERT INTO approvals SELECT id, 'ana', 'resolve_paid', 'resolve', content_hash,"
             " '', 'seen', 'gateway', created_at FROM payments WHERE id = 'po_plain'",
-            f"UPDATE {MOVE.replace(' WHERE', ' SET evidence_id = $$resolution/po_plain$$ WHERE')}",
+            on("transitions", "evidence_id = 'resolution/po_plain'", SETTLED),
         ),
     ),
     Spoilt(
@@ -342,7 +343,7 @@ SPOILT = (
     Spoilt(
         "a move was made by another than its record says",
         {"INV-24"},
-        (f"UPDATE {MOVE.replace(' WHERE', ' SET actor = $$eve$$ WHERE')}",),
+        (on("transitions", "actor = 'eve'", "payment_id = 'po_plain' AND after = 'submitting'"),),
     ),
     Spoilt(
         "a case was closed without a name",
@@ -352,7 +353,7 @@ SPOILT = (
     Spoilt(
         "an entry states a wrong balance",
         {"INV-25"},
-        (an_entry("posted_after", "posted_after + 1", of="tr_plain/post"),),
+        (an_entry("posted_after = posted_after + 1", of="tr_plain/post"),),
     ),
     Spoilt(
         "the same request was made twice",
