@@ -6,12 +6,12 @@ import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from checker.facts import Facts, length, payment_of
 from checker.findings import Finding
-from checker.rows import Attempt, BankBook, BankPayout, Payment, Transition
+from checker.rows import Attempt, BankBook, BankPayout, Payment
 
 ALIVE = frozenset({"pending", "paid", "returned"})
 """What a bank's payout may be, in truth, if money has left or still may."""
@@ -167,36 +167,51 @@ def attempts_in_turn(facts: Facts) -> Iterator[Finding]:
         if len(live) > 1 or any(a.key in live for a in attempts[:-1]):
             yield Finding(payment_id, f"live attempts: {', '.join(live)}")
         payment = facts.payment.get(payment_id)
-        if payment is None:
-            continue
-        for move in facts.life_of.get(payment_id, ()):
-            if (move.before, move.after) == ("outcome_unknown", "submitting"):
-                lack = _lack_of_absence(facts, payment, attempts[-1], move)
-                if lack:
-                    yield Finding(payment_id, f"was sent again {lack}")
+        for repeat in _repeats(facts, attempts[-1]) if payment else ():
+            lack = _lack_of_absence(facts, payment, attempts[-1], repeat)
+            if lack:
+                yield Finding(payment_id, f"was sent again {lack}")
+
+
+class _Repeat(NamedTuple):
+    """One repeated send: when it was at the earliest, when it was decided, and the send before."""
+
+    sent_at: datetime
+    decided_at: datetime
+    sent_before_at: datetime
+
+
+def _repeats(facts: Facts, attempt: Attempt) -> Iterator[_Repeat]:
+    """Return each way back to sending that was used; a mark that was never set sent nothing."""
+    life = facts.life_of.get(attempt.payment_id, [])
+    back = [m.at for m in life if (m.before, m.after) == ("outcome_unknown", "submitting")]
+    before = attempt.first_sent_at or attempt.opened_at
+    for decided_at in back[:-1]:
+        yield _Repeat(decided_at, decided_at, before)
+        before = decided_at
+    if back and attempt.sent_at is not None and attempt.sent_at >= back[-1]:
+        yield _Repeat(attempt.sent_at, back[-1], before)
 
 
 def _lack_of_absence(
-    facts: Facts, payment: Payment, attempt: Attempt, again: Transition
+    facts: Facts, payment: Payment | None, attempt: Attempt, repeat: _Repeat
 ) -> str | None:
     """Return why a repeated send was not safe by what the partner had promised."""
-    promises = payment.terms.get("guarantees") or {}
+    promises = (payment.terms.get("guarantees") or {}) if payment else {}
     lifetime = length(promises.get("key_lifetime"))
-    first_sent_at = attempt.first_sent_at or attempt.opened_at
-    if lifetime is None or again.at - first_sent_at > lifetime / 2:
-        return "under a key that may be forgotten"
-    lag = length(promises.get("absence_after"))
+    age = repeat.sent_at - (attempt.first_sent_at or attempt.opened_at)
+    if lifetime is None or age > lifetime / 2 + CLOCKS_APART:
+        return f"under a key of age {age} that may be forgotten"
     if not promises.get("finds_by_reference"):
         return None  # a key within its lifetime is a question too
-    unknown_since = max(
-        (m.at for m in facts.life_of[payment.id] if m.seq < again.seq), default=again.at
-    )
     misses = [
-        word.answered_at
+        word.answered_at - repeat.sent_before_at
         for word in facts.words_on.get(attempt.key, ())
-        if word.kind == "not_found" and unknown_since <= word.answered_at <= again.at
+        if word.kind == "not_found"
+        and repeat.sent_before_at <= word.answered_at <= repeat.decided_at
     ]
-    if lag is None or len(misses) < MISSES_MIN or again.at - unknown_since < timedelta():
+    lag = length(promises.get("absence_after"))
+    if lag is None or len(misses) < MISSES_MIN or misses[-1] < lag:
         return f"after {len(misses)} look-ups that missed"
     return None
 
