@@ -7,6 +7,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from checker.facts import Facts, length, payment_of
@@ -186,11 +187,21 @@ def _repeats(facts: Facts, attempt: Attempt) -> Iterator[_Repeat]:
     life = facts.life_of.get(attempt.payment_id, [])
     back = [m.at for m in life if (m.before, m.after) == ("outcome_unknown", "submitting")]
     before = attempt.first_sent_at or attempt.opened_at
-    for decided_at in back[:-1]:
+    for decided_at, next_at in pairwise(back):
         yield _Repeat(decided_at, decided_at, before)
-        before = decided_at
+        if _may_have_left(facts, attempt, decided_at, next_at):
+            before = decided_at
     if back and attempt.sent_at is not None and attempt.sent_at >= back[-1]:
         yield _Repeat(attempt.sent_at, back[-1], before)
+
+
+def _may_have_left(facts: Facts, attempt: Attempt, since: datetime, until: datetime) -> bool:
+    return any(
+        word.verb == "submit"
+        and word.kind not in {"not_sent", "throttled"}
+        and since <= word.answered_at <= until
+        for word in facts.words_on.get(attempt.key, ())
+    )
 
 
 def _lack_of_absence(

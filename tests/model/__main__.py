@@ -28,16 +28,16 @@ def main() -> int:
             if asked.script is not None
             else Dice(seed=f"{asked.seed}/{asked.only}")
         )
-        return _replay(Life(dice))
-    return _many(asked.lives, asked.seed)
+        return _replay(Life(dice, time_outs=not asked.no_time_outs))
+    return _many(asked.lives, asked.seed, time_outs=not asked.no_time_outs)
 
 
-def _many(lives: int, seed: int) -> int:
+def _many(lives: int, seed: int, *, time_outs: bool) -> int:
     ends: Counter[str] = Counter()
     begun, shown = time.perf_counter(), time.perf_counter()
     cpu = time.process_time()
     for number in range(lives):
-        life = Life(Dice(seed=f"{seed}/{number}"))
+        life = Life(Dice(seed=f"{seed}/{number}"), time_outs=time_outs)
         wrong = life.live()
         if wrong:
             sys.stdout.write(f"life {number} of seed {seed} broke a rule\n")
@@ -84,6 +84,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", type=int, help="the number of one life of the seed")
     parser.add_argument("--script", help="numbers, parted by commas")
+    parser.add_argument(
+        "--no-time-outs", action="store_true", help="no call is run again while a try is alive"
+    )
     return parser
 
 

@@ -71,8 +71,18 @@ Rails = Callable[[Any, Any], RailActivities]
 class Life:
     """Everything there is in one life, and the hand that moves it."""
 
-    def __init__(self, dice: Dice, rails: Rails = RailActivities) -> None:
+    def __init__(
+        self, dice: Dice, rails: Rails = RailActivities, *, time_outs: bool = True
+    ) -> None:
+        """Begin a life.
+
+        Args:
+            dice: What decides everything.
+            rails: The calls to the partner; another class is a platform with a fault in it.
+            time_outs: Whether a call may be run again while an earlier try of it is alive.
+        """
         self.dice = dice
+        self._time_outs = time_outs
         self.trace: list[str] = []
         self.told: list[Told] = []
         self._moment = datetime.now(UTC) + timedelta(hours=1)
@@ -142,7 +152,7 @@ class Life:
             self._leap(timedelta(seconds=JUMPS[self.dice.below(len(JUMPS))]))
         elif choice < 22:
             self._person_acts()
-        elif choice == 22:
+        elif choice == 22 and self._time_outs:
             self._note("time-out of the call")
             self.run.try_call_again()
         else:
