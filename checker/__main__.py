@@ -12,9 +12,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from checker.facts import Facts
+from checker.facts import FINAL, Facts
 from checker.report import judge
-from checker.rules.lives import FINAL
 from checker.sources.banks import read_bank
 from checker.sources.books import CannotCheck, read_books
 from checker.sources.engine import read_runs

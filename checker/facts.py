@@ -36,6 +36,9 @@ from checker.rows import (
     Word,
 )
 
+FINAL = frozenset({"settled", "returned", "refused", "denied", "expired", "cancelled", "failed"})
+"""States in which nothing more is to come, but for a return after `settled`."""
+
 _Row = TypeVar("_Row")
 _Key = TypeVar("_Key", bound=Hashable)
 
@@ -174,12 +177,14 @@ class Facts:
         """Tell whether a person has been called and has not answered yet."""
         return any(case.closed_at is None for case in self.cases_of.get(payment_id, ()))
 
-    def is_judged(self, payment: Payment, final: bool) -> bool:
-        """Tell whether a payment is within what this check looks at."""
-        if self.since is None or not final:
-            return True
-        moves = self.life_of.get(payment.id)
-        return not moves or moves[-1].at >= self.since
+    @cached_property
+    def left_alone(self) -> frozenset[str]:
+        """Payments that this check does not report on: final, and not moved since `since`."""
+        if self.since is None:
+            return frozenset()
+        moved = {move.payment_id for move in self.transitions if move.at >= self.since}
+        final = {payment.id for payment in self.payments if payment.state in FINAL}
+        return frozenset(final - moved)
 
 
 def payment_of(reference: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import IO
@@ -17,6 +18,8 @@ from checker.findings import Finding, Rule
 from checker.rulebook import APART, FIGURES, INVARIANTS, NOT_YET, SUMS
 
 EXAMPLES_MAX = 20
+
+_PAYMENT = re.compile(r"(?:po|tr)_\w+")
 
 MISSING = {
     "banks": "no bank's book was given (--bank)",
@@ -89,7 +92,8 @@ def judge(facts: Facts) -> Report:
             if lack:
                 report.not_applicable[rule.name] = lack
             else:
-                counts[rule.name] = _count(report, rule.name, rule.judge(facts))
+                found = (f for f in rule.judge(facts) if not _is_left_alone(facts, f))
+                counts[rule.name] = _count(report, rule.name, found)
     for name, parts in SUMS.items():
         judged = [report.invariants[part] for part in parts if part in report.invariants]
         if len(judged) == len(parts):
@@ -97,6 +101,11 @@ def judge(facts: Facts) -> Report:
         else:
             report.not_applicable[name] = f"not all of {', '.join(parts)} were judged"
     return report
+
+
+def _is_left_alone(facts: Facts, finding: Finding) -> bool:
+    about = _PAYMENT.match(finding.where)
+    return about is not None and about.group() in facts.left_alone
 
 
 def _lack(facts: Facts, rule: Rule) -> str | None:

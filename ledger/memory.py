@@ -98,6 +98,7 @@ class MemoryBooks(MemoryRegister):
 
     async def add_word(self, word: PartnerWord) -> None:
         """Keep a partner's answer."""
+        self._attempt(word.attempt_key)
         self.words_kept.append(word.model_copy(update={"answered_at": self.clock()}))
 
     async def words(self, payment_id: str) -> list[PartnerWord]:

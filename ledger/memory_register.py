@@ -162,7 +162,9 @@ class MemoryRegister:
         for move in moves:
             after = _MOVES[kind].get(move.before, frozenset()) if kind and move.before else ()
             if move.after not in (after if move.before else {PaymentState.RECEIVED}):
-                raise ValueError(f"{change.key}: {move.before} → {move.after} is no move")
+                raise ValueError(
+                    f"{change.key}: {kind} {move.before or ''}>{move.after} is no move"
+                )
 
     def _check_attempt(self, change: Change) -> None:
         attempt = change.attempt

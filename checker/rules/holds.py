@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from checker.facts import Facts
+from checker.facts import FINAL, Facts
 from checker.findings import Finding
 from checker.rows import Entry, Hold, Payment
-from checker.rules.lives import FINAL
 
 HOLDING = frozenset({"reserved", "submitting", "outcome_unknown", "in_review"})
 """States of a payout in which its money is set aside, and nowhere else."""

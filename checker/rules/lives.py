@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from checker.facts import Facts, length, moment
+from checker.facts import FINAL, Facts, length, moment
 from checker.findings import Finding
 from checker.rows import Payment, Transition
 
@@ -38,9 +38,6 @@ NEXT: dict[str, dict[str | None, frozenset[str]]] = {
     },
 }
 """Every move that may be, by kind and state. Source: design.md §4."""
-
-FINAL = frozenset({"settled", "returned", "refused", "denied", "expired", "cancelled", "failed"})
-"""States in which nothing more is to come, but for a return after `settled`."""
 
 NEVER_MOVED = FINAL - {"settled", "returned"}
 """Final states that say that no money has left."""

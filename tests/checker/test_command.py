@@ -93,6 +93,15 @@ async def test_what_was_not_given_is_named_as_not_judged(copy: Copy) -> None:
     assert "INV-09" not in told["invariants"]
 
 
+@pytest.mark.parametrize(("since", "count"), [("2020-01-01", 1), ("2099-01-01", 0)])
+async def test_since_leaves_alone_what_is_final_and_has_not_moved(
+    copy: Copy, since: str, count: int
+) -> None:
+    await copy.sql("UPDATE approvals SET rule_version = 'old'")
+    report = await copy.report("--since", since)
+    assert report.invariants["INV-18"] == count
+
+
 async def test_a_line_that_was_cut_off_by_a_crash_was_never_told(copy: Copy) -> None:
     with copy.log.open("a") as out:
         out.write('{"at": "2026-01-01T00:00:00+00:00", "op": "resu')

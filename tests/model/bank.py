@@ -237,8 +237,8 @@ class ModelBank:
     def _tell(self, booked: Booked, kind: EventKind) -> None:
         """Queue an event, lose it, or queue it again under a new id."""
         fate = 0 if self.is_calm else self.dice.below(8)
-        needed = not self.character.looks_up and not self.is_calm
-        if not self.character.sends_events or (fate == 7 and not needed):
+        nobody_asks = self.character.lies or not self.character.looks_up
+        if not self.character.sends_events or (fate == 7 and not nobody_asks):
             return
         amount = booked.attempt.amount.amount_minor
         for _ in range(2 if fate == 6 else 1):

@@ -13,8 +13,8 @@ from ledger.memory import MemoryBooks
 from ledger.memory_register import MemoryTransaction
 from tests.model.bank import ModelBank
 
-_JUDGES = {rule.judge: rule for rule in (*INVARIANTS, *FIGURES) if "runs" not in rule.needs}
-"""Each rule once, though some are counted under two names."""
+_JUDGES = {rule.judge: rule for rule in (*FIGURES, *INVARIANTS) if "runs" not in rule.needs}
+"""Each rule once, though some are counted under two names: then as an invariant."""
 
 
 def judged(facts: Facts) -> list[str]:
