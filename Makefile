@@ -39,6 +39,13 @@ check: install ## Format, lint, types, import contracts, lock freshness
 lock: install ## Write requirements.lock anew from pyproject.toml
 	$(BIN)/python -m ops.lock
 
+LIVES ?= 1000000
+SEED ?= 1
+
+.PHONY: model
+model: install ## Live whole payments without I/O, with every fault (LIVES=1000000 SEED=1)
+	$(BIN)/python -m tests.model --lives $(LIVES) --seed $(SEED)
+
 POSTGRES_15 ?= /usr/lib/postgresql/15/bin
 # What the database itself promises: schema, guards, grants, the functions that write.
 ON_15 := $(addprefix tests/ledger/test_,migrate.py guards.py writing.py holds.py)
