@@ -24,6 +24,7 @@ from activities.payments import PaymentActivities
 from activities.terms import Acted, Note, NotOpened, Opened, Standing, Terms, Wish
 from bursar import names
 from bursar.actions import ACTION_READER, Answer, Approve, Cancel, Deny, Resolve
+from bursar.inputs import faults_of, json_field
 from bursar.payments import PaymentResult, PaymentState
 from workflows.shelter import sheltered
 
@@ -36,6 +37,9 @@ WORTH_A_LOOK = frozenset(
     }
 )
 """States in which somebody would look or act: only these, and the end, go into the index."""
+
+NOTES_MAX = 200
+"""Remarks that one payment keeps: each costs history, of which a run may have only so much."""
 
 
 @dataclass
@@ -128,9 +132,8 @@ class Desk:
         try:
             action = ACTION_READER.validate_python({**received[0], "verb": verb})
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"][1:])
-            self._note("unreadable_signal", f"{verb}: {place}: {first['msg']}")
+            found = faults_of(error, lambda loc: json_field(loc[1:]))[0]
+            self._note("unreadable_signal", f"{verb}: {found} [{found.code}]")
         else:
             self._wishes.append(_OnDesk(self._wish(action, "signal"), None))
 
@@ -143,7 +146,11 @@ class Desk:
         return Wish(payment_id=self._id, action=action, channel=channel)
 
     def _note(self, kind: str, detail: str) -> None:
+        if self._notes_taken >= NOTES_MAX:
+            return
         self._notes_taken += 1
+        if self._notes_taken == NOTES_MAX:
+            detail = "this is not the first; further ones are not kept"
         key = f"{self._id}/note/{self._notes_taken}"
         note = Note(payment_id=self._id, key=key, kind=kind, detail=_printable(detail))
         self._notes.append(note)
@@ -164,7 +171,10 @@ class Desk:
         """Take Temporal's own cancellation for a wish to cancel."""
         self._native_cancels += 1
         reason = _printable(workflow.cancellation_reason() or "Temporal's cancellation")
-        cancel = Cancel(by="temporal:cancel", reason=reason)
+        try:
+            cancel = Cancel(by="temporal:cancel", reason=reason)
+        except ValidationError:  # anybody may have written it; the wish itself still counts
+            cancel = Cancel(by="temporal:cancel", reason="a reason that cannot be kept")
         self._wishes.append(_OnDesk(self._wish(cancel, "temporal"), None))
 
     async def _steps(

@@ -69,6 +69,7 @@ def _facts(view: PaymentView) -> Table:
         ("amount", money),
         ("from", payment.account),
         ("to", _payee(view)),
+        *(("caution", caution) for caution in view.cautions),
         ("partner", payment.partner),
         ("reference", payment.reference),
         ("created", f"{moment(payment.created_at)} UTC by {payment.created_by}"),
@@ -78,7 +79,7 @@ def _facts(view: PaymentView) -> Table:
     ]
     for name, value in rows:
         if value:
-            facts.add_row(f"  {name}", cell(value))
+            facts.add_row(f"  {name}", cell(value, "bold red" if name == "caution" else ""))
     return facts
 
 
