@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Self, TypeVar
@@ -12,6 +13,7 @@ from pydantic import (
     AfterValidator,
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
@@ -53,8 +55,30 @@ def _of_some_zone(value: datetime) -> datetime:
     return value
 
 
-Day = Annotated[date, AfterValidator(_of_our_time)]
-Moment = Annotated[AwareDatetime, AfterValidator(_of_our_time), AfterValidator(_of_some_zone)]
+def _a_day(value: Any) -> Any:
+    if type(value) is date or (isinstance(value, str) and re.fullmatch(r"[0-9-]{10}", value)):
+        return value
+    raise PydanticCustomError("time_invalid", "must be a day, such as 2026-12-01")
+
+
+def _a_moment(value: Any) -> Any:
+    """Refuse "1764249400" and 1764249400 too, which the parser would take for seconds since 1970."""
+    if isinstance(value, datetime) or (isinstance(value, str) and re.match(_DAY_AND_T, value)):
+        return value
+    raise PydanticCustomError("time_invalid", "must be a moment, such as 2026-12-01T09:30:00Z")
+
+
+_DAY_AND_T = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ]"
+
+# Not strict, since the texts come to the parser as Python's; the validators before it are.
+Day = Annotated[date, Field(strict=False), BeforeValidator(_a_day), AfterValidator(_of_our_time)]
+Moment = Annotated[
+    AwareDatetime,
+    Field(strict=False),
+    BeforeValidator(_a_moment),
+    AfterValidator(_of_our_time),
+    AfterValidator(_of_some_zone),
+]
 
 
 class PaymentState(StrEnum):
