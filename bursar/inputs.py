@@ -219,6 +219,8 @@ def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _named(part: int | str) -> str:
     """Return a part of a field's path; a foreign name may be a value in the wrong place."""
     text = str(part)
+    if not text:
+        return "(a name without a letter)"
     unlike = sum(char.isdigit() for char in text) > SHOWN_DIGITS_MAX or not text.isprintable()
     return "(a name that is not shown)" if unlike or len(text) > 60 else text
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from bursar.errors import BursarError
+from bursar.errors import BursarError, InvalidRequest
 from bursar.exit import leave
 from bursar.faults import settings_fault
 from workers.resources import open_resources
@@ -58,6 +58,9 @@ def main() -> int:
     except (ValidationError, SettingsError) as error:
         fault = settings_fault(error, "BURSAR_")
         print(f"the worker's settings are not right: {fault}", file=sys.stderr)  # noqa: T201
+        return 2
+    except InvalidRequest as error:
+        print(f"the worker's settings are not right: {error}", file=sys.stderr)  # noqa: T201
         return 2
     except (BursarError, ConnectionError) as error:
         print(f"the worker cannot start: {error}", file=sys.stderr)  # noqa: T201

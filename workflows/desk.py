@@ -331,6 +331,14 @@ class Desk:
         self._news = False
 
 
+def only(received: Sequence[Any]) -> Any:
+    """Return what a run was started with: the one payload, else all, which no request can be.
+
+    A start with none or several would fail a fixed arity, and with it the run's tasks for ever.
+    """
+    return received[0] if len(received) == 1 else list(received)
+
+
 def _printable(text: str) -> str:
     """Return a foreign text with nothing in it that the books or a screen could choke on."""
     plain = "".join(char for char in text if char.isprintable()).strip()

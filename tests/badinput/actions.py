@@ -65,18 +65,30 @@ class Action:
 
 
 def _actions() -> Iterator[Action]:
+    yield from _of_anybody()
+    yield from _words()
+    yield from _resolutions()
+
+
+def _of_anybody() -> Iterator[Action]:
     for verb, good in GOOD.items():
         for value in NO_ACTOR:
             yield Action(verb, {**good, "by": value}, "by")
         yield Action(verb, {name: value for name, value in good.items() if name != "by"}, "by")
         for name in STRANGERS:
             yield Action(verb, {**good, name: "x"}, name)
+
+
+def _words() -> Iterator[Action]:
     for verb in ("deny", "cancel"):
         for value in NO_REASON:
             yield Action(verb, {**GOOD[verb], "reason": value}, "reason")
         yield Action(verb, {"by": "ana"}, "reason")
     for value in NO_HASH:
         yield Action("approve", {"by": "ana", "content_hash": value}, "content_hash")
+
+
+def _resolutions() -> Iterator[Action]:
     for value in NO_OUTCOME:
         yield Action("resolve", {**GOOD["resolve"], "outcome": value}, "outcome")
     for value in (*NO_REASON, "xy"):

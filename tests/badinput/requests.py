@@ -370,10 +370,9 @@ def entries() -> Iterator[Entry]:
             yield Entry("B-mass", f"{field} {text!r:.40}", field, text, code)
     yield from _strangers()
     for value, code in METADATA:
-        field = None if code is None else "metadata"
-        yield Entry("B-mass", f"metadata {value!r:.40}", "metadata", value, code, field)
-    for payee, code, field in PAYEES:
-        yield Entry("B-mass", f"payee {payee!r:.60}", "beneficiary", payee, code, field)
+        yield Entry("B-mass", f"metadata {value!r:.40}", "metadata", value, code)
+    for payee, fault, field in PAYEES:
+        yield Entry("B-mass", f"payee {payee!r:.60}", "beneficiary", payee, fault, field)
     yield from _times()
 
 

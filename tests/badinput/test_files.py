@@ -64,7 +64,7 @@ def cells() -> Iterator[tuple[Entry, str]]:
         column = COLUMNS.get(entry.place, entry.place)
         if column not in names or not isinstance(entry.value, str) or entry.value is GONE:
             continue
-        if column == "amount" or not entry.value.strip("\ud800\udbff\udc00\udfff\r\n"):
+        if column == "amount" or not entry.value.strip("\r\n"):
             continue
         changed = {**good, column: entry.value}
         if entry.place == "amount.currency":
