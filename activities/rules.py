@@ -19,7 +19,6 @@ from bursar.inputs import faults_of, json_field
 from bursar.money import AMOUNT_MINOR_MAX, CurrencyCode, fee_minor
 from bursar.payments import PartnerName, PaymentKind
 
-
 SECONDS_MAX = 366 * 86_400.0
 """The longest delay: longer ones are mistakes, and the longest ones no calendar holds."""
 

@@ -62,7 +62,7 @@ def _a_day(value: Any) -> Any:
 
 
 def _a_moment(value: Any) -> Any:
-    """Refuse "1764249400" and 1764249400 too, which the parser would take for seconds since 1970."""
+    """Refuse 1764249400, as text too: the parser would take it for seconds since 1970."""
     if isinstance(value, datetime) or (isinstance(value, str) and re.match(_DAY_AND_T, value)):
         return value
     raise PydanticCustomError("time_invalid", "must be a moment, such as 2026-12-01T09:30:00Z")

@@ -365,9 +365,9 @@ def entries() -> Iterator[Entry]:
     for value in NO_TEXT:
         yield Entry("B-idem", f"{value!r} as id", "id", value, "type_invalid")
     yield Entry("B-idem", "no id", "id", GONE, "missing")
-    for field, (code, texts) in FORMS.items():
+    for field, (form, texts) in FORMS.items():
         for text in texts:
-            yield Entry("B-mass", f"{field} {text!r:.40}", field, text, code)
+            yield Entry("B-mass", f"{field} {text!r:.40}", field, text, form)
     yield from _strangers()
     for value, code in METADATA:
         yield Entry("B-mass", f"metadata {value!r:.40}", "metadata", value, code)

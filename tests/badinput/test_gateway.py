@@ -291,7 +291,7 @@ TOKENS = (
 
 async def test_no_odd_token_opens_the_door_or_is_told_back(gateway: Gateway) -> None:
     for token in TOKENS:
-        headers = {"authorization": token.encode("latin-1")}
+        headers = [(b"authorization", token.encode("latin-1"))]
         answer = await gateway.http.get("/v1/payments", headers=headers)
         assert answer.status_code == 401, token
         assert "token-of" not in answer.text
