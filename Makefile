@@ -39,6 +39,11 @@ check: install ## Format, lint, types, import contracts, lock freshness
 lock: install ## Write requirements.lock anew from pyproject.toml
 	$(BIN)/python -m ops.lock
 
+.PHONY: fuzz
+fuzz: install ## Send the gateway many generated requests, and partners' readers many mutated bytes
+	BURSAR_FUZZ_CASES=$${CASES:-2000} BURSAR_FUZZ_MUTATIONS=$${MUTATIONS:-100000} \
+	  $(BIN)/pytest -p no:xdist --timeout 0 tests/badinput/test_openapi.py tests/badinput/test_partners.py
+
 POSTGRES_15 ?= /usr/lib/postgresql/15/bin
 # What the database itself promises: schema, guards, grants, the functions that write.
 ON_15 := $(addprefix tests/ledger/test_,migrate.py guards.py writing.py holds.py)

@@ -99,24 +99,40 @@ class Desk:
         self._note("unknown_signal", f"a signal named {name[:60]!r} means nothing to a payment")
 
     @workflow.update(name=names.APPROVE)
-    async def approve_and_answer(self, action: Approve) -> Answer:
+    async def approve_and_answer(self, *received: Any) -> Answer:
         """Approve, and say what came of it."""
-        return await self._put_and_wait(action)
+        return await self._put_and_wait(_action(names.APPROVE, received))
+
+    @approve_and_answer.validator
+    def _approve_is_readable(self, *received: Any) -> None:
+        _action(names.APPROVE, received)
 
     @workflow.update(name=names.DENY)
-    async def deny_and_answer(self, action: Deny) -> Answer:
+    async def deny_and_answer(self, *received: Any) -> Answer:
         """Deny, and say what came of it."""
-        return await self._put_and_wait(action)
+        return await self._put_and_wait(_action(names.DENY, received))
+
+    @deny_and_answer.validator
+    def _deny_is_readable(self, *received: Any) -> None:
+        _action(names.DENY, received)
 
     @workflow.update(name=names.CANCEL)
-    async def cancel_and_answer(self, action: Cancel) -> Answer:
+    async def cancel_and_answer(self, *received: Any) -> Answer:
         """Cancel, and say what came of it."""
-        return await self._put_and_wait(action)
+        return await self._put_and_wait(_action(names.CANCEL, received))
+
+    @cancel_and_answer.validator
+    def _cancel_is_readable(self, *received: Any) -> None:
+        _action(names.CANCEL, received)
 
     @workflow.update(name=names.RESOLVE)
-    async def resolve_and_answer(self, action: Resolve) -> Answer:
+    async def resolve_and_answer(self, *received: Any) -> Answer:
         """Decide a payment in review, and say what came of it."""
-        return await self._put_and_wait(action)
+        return await self._put_and_wait(_action(names.RESOLVE, received))
+
+    @resolve_and_answer.validator
+    def _resolve_is_readable(self, *received: Any) -> None:
+        _action(names.RESOLVE, received)
 
     @workflow.query(name="standing")
     def standing(self) -> Standing | None:
@@ -125,15 +141,10 @@ class Desk:
 
     def _take(self, verb: str, received: Sequence[Any]) -> None:
         """Put a signal's wish on the desk; anything but one readable payload is a note."""
-        if len(received) != 1 or not isinstance(received[0], dict):
-            detail = f"{verb}: came with {len(received)} payloads; it takes one JSON object"
-            self._note("unreadable_signal", detail)
-            return
         try:
-            action = ACTION_READER.validate_python({**received[0], "verb": verb})
-        except ValidationError as error:
-            found = faults_of(error, lambda loc: json_field(loc[1:]))[0]
-            self._note("unreadable_signal", f"{verb}: {found} [{found.code}]")
+            action = _action(verb, received)
+        except ApplicationError as error:
+            self._note("unreadable_signal", error.message)
         else:
             self._wishes.append(_OnDesk(self._wish(action, "signal"), None))
 
@@ -329,6 +340,24 @@ class Desk:
     async def _take_news(self) -> None:
         """Take account of what the partner has told; only payouts have a partner."""
         self._news = False
+
+
+def _action(verb: str, received: Sequence[Any]) -> Approve | Deny | Cancel | Resolve:
+    """Read what came with a signal or an update; anybody may have sent it, and anything.
+
+    Raises:
+        ApplicationError: It is not one readable payload. From an update's validator that rejects
+            the update before it leaves any trace; out of its handler it would fail the run's task.
+    """
+    if len(received) != 1 or not isinstance(received[0], dict):
+        detail = f"{verb}: came with {len(received)} payloads; it takes one JSON object"
+        raise ApplicationError(detail, type="InvalidRequest")
+    try:
+        return ACTION_READER.validate_python({**received[0], "verb": verb})
+    except ValidationError as error:
+        found = faults_of(error, lambda loc: json_field(loc[1:]))[0]
+        reason = f"{verb}: {found} [{found.code}]"
+        raise ApplicationError(reason, type="InvalidRequest") from None
 
 
 def only(received: Sequence[Any]) -> Any:

@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import schemathesis
@@ -43,7 +44,7 @@ async def test_generated_requests_are_answered_as_documented(gateway: Gateway) -
 def _ask_everything(url: str) -> int:
     """Send requests for every operation; return for how many operations that was done."""
     schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
-    checks = [not_a_server_error, status_code_conformance, content_type_conformance]
+    checks: list[Any] = [not_a_server_error, status_code_conformance, content_type_conformance]
     asked = 0
     for found in schema.get_all_operations():
         operation = found.ok()
@@ -52,7 +53,7 @@ def _ask_everything(url: str) -> int:
     return asked
 
 
-def _ask(operation: object, checks: list[object]) -> None:
+def _ask(operation: Any, checks: list[Any]) -> None:
     @settings(
         max_examples=CASES,
         deadline=None,
@@ -61,9 +62,9 @@ def _ask(operation: object, checks: list[object]) -> None:
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
-    @given(case=operation.as_strategy())  # type: ignore[attr-defined]
-    def ask(case: schemathesis.Case) -> None:
+    @given(case=operation.as_strategy())
+    def ask(case: Any) -> None:
         for role in ROLES:
-            case.call_and_validate(headers=bearer(role), checks=checks)  # type: ignore[arg-type]
+            case.call_and_validate(headers=bearer(role), checks=checks)
 
     ask()

@@ -71,7 +71,7 @@ async def task_failures(client: Client, workflow_id: str) -> list[str]:
     history = await client.get_workflow_handle(workflow_id).fetch_history()
     failed = EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED
     return [
-        f"{event.workflow_task_failed_event_attributes}"
+        event.workflow_task_failed_event_attributes.failure.message[-600:]
         for event in history.events
         if event.event_type == failed
     ]
