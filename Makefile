@@ -46,6 +46,11 @@ SEED ?= 1
 model: install ## Live whole payments without I/O, with every fault (LIVES=1000000 SEED=1)
 	$(BIN)/python -m tests.model --lives $(LIVES) --seed $(SEED)
 
+.PHONY: fuzz
+fuzz: install ## Send the gateway many generated requests, and partners' readers many mutated bytes
+	BURSAR_FUZZ_CASES=$${CASES:-2000} BURSAR_FUZZ_MUTATIONS=$${MUTATIONS:-100000} \
+	  $(BIN)/pytest -p no:xdist --timeout 0 tests/badinput/test_openapi.py tests/badinput/test_partners.py
+
 POSTGRES_15 ?= /usr/lib/postgresql/15/bin
 # What the database itself promises: schema, guards, grants, the functions that write.
 ON_15 := $(addprefix tests/ledger/test_,migrate.py guards.py writing.py holds.py)

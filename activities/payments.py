@@ -17,6 +17,7 @@ from activities.rules import Rules
 from activities.terms import Acted, Note, NotOpened, Opened, Opening, Standing, Terms, Wish
 from bursar.actions import Answer, Verdict
 from bursar.errors import ContentConflict, PaymentConflict
+from bursar.inputs import faults_of, json_field
 from bursar.money import Money
 from bursar.payments import (
     PaymentKind,
@@ -294,8 +295,8 @@ def _what_is_wrong(error: Exception) -> str:
     """Name the first field that is wrong and why, without repeating what it holds."""
     if not isinstance(error, ValidationError):
         return "the request is no JSON object that a payment could be read from"
-    first = error.errors(include_input=False, include_url=False)[0]
-    return f"{'.'.join(str(part) for part in first['loc']) or 'request'}: {first['msg']}"
+    first = faults_of(error, json_field)[0]
+    return f"{first.field or 'request'}: {first.reason} [{first.code}]"
 
 
 def _first_state(

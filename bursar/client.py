@@ -8,6 +8,7 @@ from collections.abc import Awaitable
 from datetime import timedelta
 from typing import Any, TypeVar
 
+from pydantic import TypeAdapter, ValidationError
 from temporalio.api.errordetails.v1 import NamespaceNotFoundFailure, WorkflowNotReadyFailure
 from temporalio.client import (
     Client,
@@ -29,6 +30,8 @@ from bursar.errors import (
     PaymentNotFound,
     ServiceUnavailable,
 )
+from bursar.ids import PayoutId, TransferId
+from bursar.inputs import fault, read, refusal
 from bursar.payments import (
     PaymentResult,
     PaymentState,
@@ -99,18 +102,24 @@ class PaymentHandle:
     async def approve(
         self, by: str, reason: str | None = None, *, content_hash: str | None = None
     ) -> Answer:
-        """Approve the payment in the name of `by`; see `Answer.verdict` for what came of it."""
-        return await self._act(
-            names.APPROVE, Approve(by=by, reason=reason, content_hash=content_hash)
-        )
+        """Approve the payment in the name of `by`; see `Answer.verdict` for what came of it.
+
+        Raises, as the other actions do:
+            InvalidRequest: The name, reason or hash cannot be one; nothing was done.
+            PaymentNotFound: Temporal knows no such payment (any more).
+            ActionRefused: The payment has ended, or its run did not accept this.
+            ServiceUnavailable: Temporal did not answer; repeat the call.
+        """
+        given = {"by": by, "reason": reason, "content_hash": content_hash}
+        return await self._act(names.APPROVE, read(Approve, given))
 
     async def deny(self, by: str, reason: str) -> Answer:
         """Deny the payment in the name of `by`."""
-        return await self._act(names.DENY, Deny(by=by, reason=reason))
+        return await self._act(names.DENY, read(Deny, {"by": by, "reason": reason}))
 
     async def cancel(self, by: str, reason: str) -> Answer:
         """Cancel the payment: `cancelled`, or `too_late` once it has been handed over."""
-        return await self._act(names.CANCEL, Cancel(by=by, reason=reason))
+        return await self._act(names.CANCEL, read(Cancel, {"by": by, "reason": reason}))
 
     async def resolve(self, decision: Resolve) -> Answer:
         """Decide a payment in review, with evidence and two people."""
@@ -158,9 +167,11 @@ class Bursar:
         """Start a payout; the same request again gives the same payout.
 
         Raises:
+            InvalidRequest: This is no `PayoutRequest`; make one with `PayoutRequest.read`.
             PaymentConflict: The id belongs to a payout with other content.
             ServiceUnavailable: Temporal did not answer; repeat with the same request.
         """
+        _require(request, PayoutRequest)
         handle, existed = await self._start(request)
         return PayoutHandle(handle, request.id, existed=existed)
 
@@ -168,18 +179,30 @@ class Bursar:
         """Start a transfer; the same request again gives the same transfer.
 
         Raises:
+            InvalidRequest: This is no `TransferRequest`; make one with `TransferRequest.read`.
             PaymentConflict: The id belongs to a transfer with other content.
             ServiceUnavailable: Temporal did not answer; repeat with the same request.
         """
+        _require(request, TransferRequest)
         handle, existed = await self._start(request)
         return TransferHandle(handle, request.id, existed=existed)
 
     def payout(self, payment_id: str) -> PayoutHandle:
-        """Return the handle of a payout that was started before; asks nobody."""
+        """Return the handle of a payout that was started before; asks nobody.
+
+        Raises:
+            InvalidRequest: No payout has such an id.
+        """
+        _checked(PayoutId, payment_id)
         return PayoutHandle(self._handle(payment_id), payment_id, existed=True)
 
     def transfer_handle(self, payment_id: str) -> TransferHandle:
-        """Return the handle of a transfer that was started before; asks nobody."""
+        """Return the handle of a transfer that was started before; asks nobody.
+
+        Raises:
+            InvalidRequest: No transfer has such an id.
+        """
+        _checked(TransferId, payment_id)
         return TransferHandle(self._handle(payment_id), payment_id, existed=True)
 
     async def sweep(self) -> SweepReport:
@@ -215,6 +238,19 @@ class Bursar:
             if await known.memo_value(names.CONTENT_HASH_MEMO, None) != content_hash(request):
                 raise PaymentConflict(request.id) from None
             return handle, True
+
+
+def _require(request: object, model: type[PayoutRequest | TransferRequest]) -> None:
+    if not isinstance(request, model):
+        reason = f"must be a {model.__name__}; make one with {model.__name__}.read"
+        raise refusal((fault("type_invalid", None, reason),))
+
+
+def _checked(form: Any, payment_id: str) -> None:
+    try:
+        TypeAdapter(form).validate_python(payment_id)
+    except ValidationError:
+        raise refusal((fault("id_invalid", "id", "is no id of such a payment"),)) from None
 
 
 async def _answered(call: Awaitable[_T], payment_id: str) -> _T:

@@ -15,6 +15,33 @@ BursarError
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong with an input."""
+
+    code: str
+    """A stable word for machines; docs/errors.md lists them all."""
+    field: str | None
+    """Where, by the name that the field has where it was written; None: the input as a whole."""
+    reason: str
+    what_to_do: str
+
+    def __str__(self) -> str:
+        """Return the fault as people read it: "amount: is missing"."""
+        return f"{self.field}: {self.reason}" if self.field else self.reason
+
+    def as_json(self) -> dict[str, str | None]:
+        """Return the fault for machines."""
+        return {
+            "field": self.field,
+            "code": self.code,
+            "reason": self.reason,
+            "what_to_do": self.what_to_do,
+        }
+
 
 class BursarError(Exception):
     """The root of all errors that Bursar raises on purpose."""
@@ -28,9 +55,20 @@ class InvalidRequest(BursarError):
 
     code = "invalid_request"
 
-    def __init__(self, message: str, *, field: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        field: str | None = None,
+        code: str | None = None,
+        faults: tuple[Fault, ...] = (),
+    ) -> None:
         super().__init__(message)
         self.field = field
+        self.faults = faults
+        """Everything that is wrong, where a whole content was read."""
+        if code is not None:
+            self.code = code
 
 
 class PaymentConflict(BursarError):

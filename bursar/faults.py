@@ -6,6 +6,15 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 
+def toml_fault(error: Exception) -> str:
+    """Return why a file is no TOML, and where, in one line and without what stands there."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"it is not UTF-8 at byte {error.start}"
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    return " ".join(str(error).split())[:200]
+
+
 def settings_fault(error: ValidationError | SettingsError, prefix: str) -> str:
     """Return what is wrong with settings, without any of their values, which may be secret.
 

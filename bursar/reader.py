@@ -14,6 +14,7 @@ from bursar.errors import (
     ActionRefused,
     BursarError,
     CaseNotFound,
+    Fault,
     InvalidRequest,
     NotAuthorised,
     PaymentConflict,
@@ -345,7 +346,12 @@ def _by_status(problem: Problem) -> BursarError:
         case 401 | 403:
             return NotAuthorised(problem.detail)
         case 400 | 413 | 422:
-            return InvalidRequest(problem.detail, field=problem.field)
+            return InvalidRequest(
+                problem.detail,
+                field=problem.field,
+                code=problem.code,
+                faults=tuple(Fault(**each.model_dump()) for each in problem.faults),
+            )
         case 408 | 429:
             return ServiceUnavailable(problem.detail)
         case status if 400 <= status < 500:

@@ -207,6 +207,8 @@ class PaymentView(_View):
     approvals_needed: int
     approvals_given: int
     execute_at: AwareDatetime | None
+    cautions: tuple[str, ...] = ()
+    """What an approver must know, such as letters that only look like others."""
     timeline: tuple[TimelineEntry, ...]
     attempts: tuple[AttemptView, ...]
     words: tuple[WordView, ...]
@@ -287,6 +289,15 @@ class NoSend(_View):
     forgotten: tuple[ForgottenSend, ...] = ()
 
 
+class FaultView(_View):
+    """One thing that is wrong with an input."""
+
+    field: str | None
+    code: str
+    reason: str
+    what_to_do: str
+
+
 class Problem(_View):
     """An error over HTTP, as RFC 9457 problem+json."""
 
@@ -297,3 +308,6 @@ class Problem(_View):
     code: str
     """A stable word for machines, as in `bursar.errors`."""
     field: str | None = None
+    what_to_do: str | None = None
+    faults: tuple[FaultView, ...] = ()
+    """Everything that is wrong with an input; `code` and `field` are those of the first."""

@@ -6,10 +6,11 @@ import os
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from bursar.payments import PartnerName
+from ledger.connections import DatabaseUrl
 from partners.port import Environment
 
 SECRETS_DIR_VARIABLE = "BURSAR_SECRETS_DIR"
@@ -23,7 +24,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="BURSAR_", frozen=True, extra="ignore")
 
-    database_url: SecretStr
+    database_url: DatabaseUrl
     """The login that may write the books; no default: never guess whose books these are."""
     tokens_file: Path
     partners: Annotated[tuple[PartnerName, ...], Field(min_length=1)]

@@ -10,6 +10,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bursar.beneficiaries import masked
+from bursar.texts import mixed_scripts
 from bursar.views import (
     AttemptView,
     EntryView,
@@ -133,6 +134,7 @@ async def payment_view(connection: AsyncConnection, payment_id: str) -> PaymentV
     return PaymentView(
         payment=summary(row),
         beneficiary=_shown(row.request.get("beneficiary")),
+        cautions=_cautions(row.request),
         destination=row.request.get("destination"),
         content_hash=row.content_hash,
         approvals_needed=need.get("number", 0),
@@ -173,6 +175,16 @@ def _postings(rows: list[Row[Any]], entries: list[Row[Any]]) -> tuple[PostingVie
         )
         for row in rows
     )
+
+
+def _cautions(request: dict[str, Any]) -> tuple[str, ...]:
+    """Return what an approver must know of the texts of a request; their letters may deceive."""
+    texts = {
+        "the beneficiary's name": (request.get("beneficiary") or {}).get("name"),
+        "the reference": request.get("reference"),
+    }
+    judged = {what: mixed_scripts(text) for what, text in texts.items() if isinstance(text, str)}
+    return tuple(f"{what} {caution}" for what, caution in judged.items() if caution)
 
 
 def _shown(beneficiary: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from bursar import names
-from bursar.errors import BursarError
+from bursar.errors import BursarError, InvalidRequest
 from bursar.exit import leave
 from bursar.faults import UNSAFE, UnsafeSetup, settings_fault
 from workers.comparing import compare_books, compare_later
@@ -80,6 +80,9 @@ def main() -> int:
     except (ValidationError, SettingsError) as error:
         fault = settings_fault(error, "BURSAR_")
         print(f"the worker's settings are not right: {fault}", file=sys.stderr)  # noqa: T201
+        return 2
+    except InvalidRequest as error:
+        print(f"the worker's settings are not right: {error}", file=sys.stderr)  # noqa: T201
         return 2
     except UnsafeSetup as error:
         print(f"the worker must not run like this: {error}", file=sys.stderr)  # noqa: T201

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from datetime import timedelta
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, PostgresDsn
+from pydantic import Field, PostgresDsn, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from partners.port import Environment
@@ -28,7 +29,7 @@ class Settings(BaseSettings):
     temporal_address: str = "127.0.0.1:7233"
     temporal_namespace: str = "bursar"
     database_url: PostgresDsn  # no default: a worker must never guess whose books it writes
-    partners: tuple[str, ...]  # folder names under partners/
+    partners: Annotated[tuple[str, ...], Field(min_length=1)]  # folder names under partners/
     rules_file: Path
     environment: Environment = Environment.TEST
     """Has to be what every partner's settings declare; so nothing live is reached by forgetting."""
@@ -40,4 +41,13 @@ class Settings(BaseSettings):
     workflow_tasks_max: int = Field(default=16, ge=1, le=10_000)  # each is CPU-bound at first
     book_steps_max: int = Field(default=512, ge=1, le=10_000)
     partner_calls_max: int = Field(default=200, ge=1, le=10_000)
-    shutdown_grace: timedelta = timedelta(seconds=20)
+    shutdown_grace: timedelta = Field(
+        default=timedelta(seconds=20), ge=timedelta(), le=timedelta(hours=1)
+    )
+
+    @field_validator("ready_file")
+    @classmethod
+    def _in_a_directory(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.parent.is_dir():
+            raise ValueError(f"there is no directory {value.parent}")
+        return value

@@ -24,6 +24,7 @@ from activities.payments import PaymentActivities
 from activities.terms import Acted, Note, NotOpened, Opened, Standing, Terms, Wish
 from bursar import names
 from bursar.actions import ACTION_READER, Action, Answer, Cancel
+from bursar.inputs import faults_of, json_field
 from bursar.payments import PaymentResult, PaymentState
 from workflows.shelter import sheltered
 
@@ -111,38 +112,38 @@ class Desk:
     @workflow.update(name=names.APPROVE)
     async def approve_and_answer(self, *received: Any) -> Answer:
         """Approve, and say what came of it."""
-        return await self._put_and_wait(_action_of(names.APPROVE, received))
+        return await self._put_and_wait(_action(names.APPROVE, received))
 
     @approve_and_answer.validator
     def _approve_fits(self, *received: Any) -> None:
-        _action_of(names.APPROVE, received)
+        _action(names.APPROVE, received)
 
     @workflow.update(name=names.DENY)
     async def deny_and_answer(self, *received: Any) -> Answer:
         """Deny, and say what came of it."""
-        return await self._put_and_wait(_action_of(names.DENY, received))
+        return await self._put_and_wait(_action(names.DENY, received))
 
     @deny_and_answer.validator
     def _deny_fits(self, *received: Any) -> None:
-        _action_of(names.DENY, received)
+        _action(names.DENY, received)
 
     @workflow.update(name=names.CANCEL)
     async def cancel_and_answer(self, *received: Any) -> Answer:
         """Cancel, and say what came of it."""
-        return await self._put_and_wait(_action_of(names.CANCEL, received))
+        return await self._put_and_wait(_action(names.CANCEL, received))
 
     @cancel_and_answer.validator
     def _cancel_fits(self, *received: Any) -> None:
-        _action_of(names.CANCEL, received)
+        _action(names.CANCEL, received)
 
     @workflow.update(name=names.RESOLVE)
     async def resolve_and_answer(self, *received: Any) -> Answer:
         """Decide a payment in review, and say what came of it."""
-        return await self._put_and_wait(_action_of(names.RESOLVE, received))
+        return await self._put_and_wait(_action(names.RESOLVE, received))
 
     @resolve_and_answer.validator
     def _resolve_fits(self, *received: Any) -> None:
-        _action_of(names.RESOLVE, received)
+        _action(names.RESOLVE, received)
 
     @workflow.query(name="standing")
     def standing(self) -> Standing | None:
@@ -151,16 +152,10 @@ class Desk:
 
     def _take(self, verb: str, received: Sequence[Any]) -> None:
         """Put a signal's wish on the desk; anything but one readable payload is a note."""
-        if len(received) != 1 or not isinstance(received[0], dict):
-            detail = f"{verb}: came with {len(received)} payloads; it takes one JSON object"
-            self._note("unreadable_signal", detail)
-            return
         try:
-            action = ACTION_READER.validate_python({**received[0], "verb": verb})
-        except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"][1:])
-            self._note("unreadable_signal", f"{verb}: {place}: {first['msg']}")
+            action = _action(verb, received)
+        except ApplicationError as error:
+            self._note("unreadable_signal", error.message)
         else:
             wish = self._wish(action, "signal")
             if wish not in self._signalled:  # the same again, before it is judged, says no more
@@ -201,7 +196,10 @@ class Desk:
         """Take Temporal's own cancellation for a wish to cancel."""
         self._native_cancels += 1
         reason = _printable(workflow.cancellation_reason() or "Temporal's cancellation")
-        cancel = Cancel(by="temporal:cancel", reason=reason)
+        try:
+            cancel = Cancel(by="temporal:cancel", reason=reason)
+        except ValidationError:  # anybody may have written it; the wish itself still counts
+            cancel = Cancel(by="temporal:cancel", reason="a reason that cannot be kept")
         self._wishes.append(_OnDesk(self._wish(cancel, "temporal"), None))
 
     async def _steps(
@@ -378,20 +376,30 @@ class Desk:
         self._news = False
 
 
-def _action_of(verb: str, received: Sequence[Any]) -> Action:
-    """Return what an update asks for; one of fixed arity would fail the run's tasks for ever.
+def _action(verb: str, received: Sequence[Any]) -> Action:
+    """Read what came with a signal or an update; anybody may have sent it, and anything.
 
     Raises:
-        ApplicationError: Anything but one JSON object that can be read; nothing was done.
+        ApplicationError: It is not one readable payload. From an update's validator that rejects
+            the update before it leaves any trace; out of its handler it would fail the run's task.
     """
     if len(received) != 1 or not isinstance(received[0], dict):
-        raise ApplicationError(f"{verb} takes one JSON object", type="InvalidRequest")
+        detail = f"{verb}: came with {len(received)} payloads; it takes one JSON object"
+        raise ApplicationError(detail, type="InvalidRequest")
     try:
         return ACTION_READER.validate_python({**received[0], "verb": verb})
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"][1:])
-        raise ApplicationError(f"{place}: {first['msg']}", type="InvalidRequest") from None
+        found = faults_of(error, lambda loc: json_field(loc[1:]))[0]
+        reason = f"{verb}: {found} [{found.code}]"
+        raise ApplicationError(reason, type="InvalidRequest") from None
+
+
+def only(received: Sequence[Any]) -> Any:
+    """Return what a run was started with: the one payload, else all, which no request can be.
+
+    A start with none or several would fail a fixed arity, and with it the run's tasks for ever.
+    """
+    return received[0] if len(received) == 1 else list(received)
 
 
 def _printable(text: str) -> str:

@@ -1,13 +1,27 @@
 """Incoming: what partners tell that no running payment waits for; one short run for each event."""
 
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import ValidationError
 from temporalio import workflow
-from temporalio.exceptions import FailureError
+from temporalio.exceptions import ApplicationError, FailureError
 
 from activities.events import EventActivities
 from activities.options import books
 from activities.terms import EventRow, Judged
 from bursar import names
+from workflows.desk import only
 from workflows.shelter import sheltered
+
+
+def _row(received: Sequence[Any]) -> EventRow:
+    """Read what a run was started with; anybody may have started it, and with anything."""
+    try:
+        return EventRow.model_validate(only(received), strict=True)
+    except ValidationError as error:
+        reason = "takes one object with the row_id of a stored event"
+        raise ApplicationError(reason, type="InvalidRequest", non_retryable=True) from error
 
 
 def _unmoved() -> None:
@@ -35,8 +49,9 @@ class Deposit:
     """Book one incoming credit. Workflow id: deposit/<partner>/<event id>."""
 
     @workflow.run
-    async def run(self, event: EventRow) -> None:
+    async def run(self, *received: Any) -> None:
         """Book the credit for the account that it names, or into suspense."""
+        event = _row(received)
         judged = await sheltered(
             workflow.execute_local_activity_method(
                 EventActivities.book_deposit, event, **books("Book an incoming credit")
@@ -51,8 +66,9 @@ class Return:
     """Book money that came back after it was paid. Workflow id: return/<partner>/<event id>."""
 
     @workflow.run
-    async def run(self, event: EventRow) -> None:
+    async def run(self, *received: Any) -> None:
         """Book the return on its payment, or into suspense."""
+        event = _row(received)
         judged = await sheltered(
             workflow.execute_local_activity_method(
                 EventActivities.book_return, event, **books("Book a return")
@@ -70,8 +86,9 @@ class LateEvent:
     """Judge an event whose payment has ended or is not known. Workflow id: late/<partner>/<id>."""
 
     @workflow.run
-    async def run(self, event: EventRow) -> None:
+    async def run(self, *received: Any) -> None:
         """Take account of the event, or give it to a person."""
+        event = _row(received)
         judged = await sheltered(
             workflow.execute_local_activity_method(
                 EventActivities.judge_late, event, **books("Judge a late event")

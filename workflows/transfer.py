@@ -9,7 +9,7 @@ from activities.payments import PaymentActivities
 from activities.terms import NotOpened, Opened, Opening
 from bursar import names
 from bursar.payments import PaymentResult, PaymentState
-from workflows.desk import Desk
+from workflows.desk import Desk, only
 
 
 @workflow.defn(name=names.TRANSFER_WORKFLOW)
@@ -21,13 +21,13 @@ class Transfer(Desk):
     """
 
     @workflow.run
-    async def run(self, request: Any) -> PaymentResult:
+    async def run(self, *received: Any) -> PaymentResult:
         """Check, wait if it must, and book."""
 
         async def opening() -> Opened | NotOpened:
             return await workflow.execute_local_activity_method(
                 PaymentActivities.open_transfer,
-                Opening(payment_id=self._id, request=request),
+                Opening(payment_id=self._id, request=only(received)),
                 **books("Register, check and book"),
             )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 from importlib.metadata import version
-from typing import Annotated, Any, NoReturn, TextIO, cast
+from typing import Annotated, NoReturn, TextIO, cast
 
 import typer
 from rich.text import Text
@@ -28,7 +28,7 @@ from bursar.cli import (
 from bursar.cli.codes import MEANING, ExitCode, code_of
 from bursar.cli.options import examples
 from bursar.cli.output import Forgiving, console, plain, print_json, table
-from bursar.errors import BursarError
+from bursar.errors import BursarError, InvalidRequest
 from bursar.exit import leave
 
 WHAT_TO_DO = {
@@ -180,7 +180,7 @@ def status_of(arguments: list[str]) -> int:
     try:
         ended = app(arguments, prog_name="bursar", standalone_mode=False)
     except BursarError as error:
-        return _failed(code_of(error), str(error), error.code, as_json, _field_of(error))
+        return _failed(code_of(error), str(error), error.code, as_json, error)
     except typer.TyperException as error:
         rich_format_error(error)  # type: ignore[arg-type]  # typer raises its own subclasses only
         if as_json:
@@ -196,26 +196,25 @@ def status_of(arguments: list[str]) -> int:
     return ended if isinstance(ended, int) else ExitCode.OK
 
 
-def _field_of(error: BursarError) -> str | None:
-    field: Any = getattr(error, "field", None)
-    return str(field) if field else None
-
-
 def _failed(
-    code: ExitCode, message: str, word: str, as_json: bool, field: str | None = None
+    code: ExitCode, message: str, word: str, as_json: bool, error: BursarError | None = None
 ) -> ExitCode:
     """Say on standard error what went wrong and what to do, and give the exit code."""
+    faults = error.faults if isinstance(error, InvalidRequest) else ()
+    to_do = faults[0].what_to_do if faults else WHAT_TO_DO.get(code)
     said = Text.assemble(("error: ", "bold red"), plain(message))
     stderr = console(sys.stderr)
     stderr.print(said, soft_wrap=True)
-    if code in WHAT_TO_DO:
-        stderr.print(WHAT_TO_DO[code], style="dim", soft_wrap=True)
+    if to_do:
+        stderr.print(to_do, style="dim", soft_wrap=True)
     if as_json:
-        _print_error(code, message, word, field)
+        field = error.field if isinstance(error, InvalidRequest) else None
+        _print_error(code, message, word, field, to_do)
     return code
 
 
-def _print_error(code: ExitCode, message: str, word: str, field: str | None) -> None:
-    print_json(
-        {"error": {"code": word, "message": message, "field": field, "exit_code": int(code)}}
-    )
+def _print_error(
+    code: ExitCode, message: str, word: str, field: str | None, to_do: str | None = None
+) -> None:
+    told = {"code": word, "message": message, "field": field, "exit_code": int(code)}
+    print_json({"error": told | ({"what_to_do": to_do} if to_do else {})})

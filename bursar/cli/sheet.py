@@ -76,6 +76,7 @@ def _facts(view: PaymentView) -> Table:
         ("came back", _came_back(view)),
         ("from", payment.account),
         ("to", _payee(view)),
+        *(("caution", caution) for caution in view.cautions),
         ("partner", payment.partner),
         ("reference", payment.reference),
         ("created", f"{moment(payment.created_at)} UTC by {payment.created_by}"),
@@ -86,7 +87,7 @@ def _facts(view: PaymentView) -> Table:
     ]
     for name, value in rows:
         if value:
-            facts.add_row(f"  {name}", cell(value))
+            facts.add_row(f"  {name}", cell(value, "bold red" if name == "caution" else ""))
     return facts
 
 
