@@ -16,20 +16,22 @@ from pydantic_settings import SettingsError
 from bursar.errors import BursarError
 from bursar.exit import leave
 from bursar.faults import settings_fault
-from workers.resources import open_resources
+from workers.resources import Opening, open_resources
 from workers.serving import queues, workers
 from workers.settings import Settings
 
 log = logging.getLogger("workers")
 
 
-async def serve(settings: Settings, wanted: Sequence[str]) -> None:
+async def serve(
+    settings: Settings, wanted: Sequence[str], opening: Opening = open_resources
+) -> None:
     """Serve queues until SIGTERM or SIGINT, then let running activities finish."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with open_resources(settings) as resources, contextlib.AsyncExitStack() as stack:
+    async with opening(settings) as resources, contextlib.AsyncExitStack() as stack:
         for worker in workers(settings, resources, wanted):
             await stack.enter_async_context(worker)
         log.info("serving %s", ", ".join(wanted))
