@@ -27,6 +27,12 @@ install: .venv/installed ## Create .venv with the locked, hashed requirements
 run: install ## Start everything here, send the example, show what came of it (ONCE=1: then stop)
 	@$(BIN)/python -m ops.run
 
+TIER ?= smoke
+SEED ?= 1
+.PHONY: faults
+faults: install ## Break everything under load and count what is lost (TIER=smoke|pr|nightly|release SEED=n PART=k)
+	@$(BIN)/python -m tests.battery --tier $(TIER) --seed $(SEED) $(if $(PART),--part $(PART))
+
 .PHONY: check
 check: install ## Format, lint, types, import contracts, lock freshness
 	$(BIN)/ruff format --check .

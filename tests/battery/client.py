@@ -109,7 +109,7 @@ class Backend:
             answer = {"ok": False, "error": error.code, "existed": True}
         if probe is None:
             self._fate.meet("K3")
-        more = {"probe": probe} if probe else {}
+        more: dict[str, Any] = {"probe": probe} if probe else {}
         if probe == "other_content":
             more["request"] = request.model_dump(mode="json", exclude_none=True)
         self._write(deed, "start", "answered", answer=answer, **more)

@@ -8,6 +8,7 @@ import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -91,8 +92,8 @@ class Director:
         tier = self._tier
         scenes = self._deaths()
         for number in range(tier.db_restarts):
-            how = "kill" if number % 2 else "immediate"
-            scenes.append(self._scene("db_restart", lambda how=how: self._restart_db(how)))
+            kills = number % 2 == 0
+            scenes.append(self._scene("db_restart", partial(self._restart_db, kills=kills)))
         for _ in range(tier.server_restarts):
             scenes.append(self._scene("server_restart", self._restart_temporal))
         for _ in range(tier.freezes):
@@ -108,8 +109,8 @@ class Director:
     async def run(self, progress: Progress, done: asyncio.Event) -> None:
         """Play each scene when its time has come, until all were played or the backend is done."""
         for scene in self.scenes():
-            while progress.look() < scene.at and not done.is_set():
-                await asyncio.sleep(LOOK_EVERY_SECONDS)
+            while progress.look() < scene.at and not done.is_set():  # noqa: ASYNC110
+                await asyncio.sleep(LOOK_EVERY_SECONDS)  # the diary grows in another process
             if done.is_set():
                 break
             if scene.name != "order":
@@ -117,7 +118,9 @@ class Director:
             task = asyncio.create_task(self._play(scene))
             self._running.add(task)
             task.add_done_callback(self._running.discard)
-        while not done.is_set() and (self.orders.waiting() or progress.look() < 1.0):
+        while not done.is_set() and (  # noqa: ASYNC110  likewise
+            self.orders.waiting() or progress.look() < 1.0
+        ):
             await asyncio.sleep(LOOK_EVERY_SECONDS)
 
     async def heal(self) -> list[str]:
@@ -169,9 +172,9 @@ class Director:
 
         return give
 
-    async def _restart_db(self, how: str) -> None:
+    async def _restart_db(self, *, kills: bool) -> None:
         async with self._servers:
-            if how == "kill":
+            if kills:
                 await asyncio.to_thread(self._site.postgres.kill)
             else:
                 await asyncio.to_thread(self._site.postgres.stop, "immediate")

@@ -61,7 +61,10 @@ def read_bank(partner: str, file: Path) -> BankBook:
         for row in db.execute(
             "SELECT reference, truth, amount_minor, currency, quirks FROM payouts"
         ):
-            book.payouts.append(BankPayout(partner, *row[:4], _names(row[4])))
+            reference, truth, amount_minor, currency, quirks = row
+            book.payouts.append(
+                BankPayout(partner, reference, truth, amount_minor, currency, _names(quirks))
+            )
         book.balances = dict(db.execute("SELECT currency, booked_minor FROM balances"))
         for (quirks,) in db.execute("SELECT quirks FROM tries"):
             book.misbehaviours += _names(quirks)

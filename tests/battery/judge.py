@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -55,9 +56,9 @@ class Case:
 
     told: dict[str, Told]
     banks: dict[str, BankBook]
-    payments: dict[str, Mapping[str, Any]]
-    attempts: dict[str, Mapping[str, Any]]
-    approvals: dict[str, list[Mapping[str, Any]]]
+    payments: dict[str, Any]
+    attempts: dict[str, Any]
+    approvals: dict[str, list[Any]]
     open_cases: dict[str, list[str]]
     nostro: dict[tuple[str, str], int]
     """What moved on our nostro accounts, by (payment, currency); credits to us positive."""
@@ -65,7 +66,7 @@ class Case:
     """Our nostro balances, by (partner, currency)."""
     ledger: list[str]
     """What is wrong in the ledger itself, in words."""
-    holds: list[Mapping[str, Any]]
+    holds: list[Any]
 
     def lines(self) -> dict[str, list[BankLine]]:
         """Return the banks' lines of each payment."""
@@ -118,7 +119,7 @@ select split_part(a.path, '/', 2) as partner, a.currency, (b.side * b.posted)::b
 
 async def gather(site: Installation) -> Case:
     """Collect the evidence: of a moment at which nothing moves any more."""
-    approvals: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    approvals: dict[str, list[Any]] = defaultdict(list)
     for row in await site.rows("select * from approvals where decision = 'approve'"):
         approvals[row["payment_id"]].append(row)
     cases: dict[str, list[str]] = defaultdict(list)
@@ -138,7 +139,7 @@ async def gather(site: Installation) -> Case:
             (row["partner"], row["currency"]): row["booked"] for row in await site.rows(TOTALS)
         },
         ledger=[row[0] for row in await site.rows(LEDGER)],
-        holds=list(await site.rows(HOLDS)),
+        holds=await site.rows(HOLDS),
     )
 
 
@@ -155,8 +156,8 @@ def judge(case: Case) -> Findings:
     for what in case.ledger:
         findings.add("wrong_balance", what)
     for hold in case.holds:
-        payment = case.payments.get(hold["payment_id"])
-        if payment is None or S(payment["state"]) in FINAL:
+        held_for = case.payments.get(hold["payment_id"])
+        if held_for is None or S(held_for["state"]) in FINAL:
             findings.add("orphan_hold", f"{hold['key']}: {hold['open']} held")
     _judge_movements(case, lines, findings)
     return findings
@@ -209,17 +210,15 @@ def _judge_payment(
         findings.add("phantom", f"{payment_id} is in the register, and nobody asked for it")
     if state not in FINAL and payment_id not in case.open_cases:
         findings.add("stuck_without_case", f"{payment_id} is {state}")
-    if payment["kind"] == "payout" and state in (S.SETTLED, S.RETURNED):
-        if not any(line.kind == "payout" for line in lines):
-            findings.add("lost", f"{payment_id} is {state}, and the bank never paid")
+    paid = any(line.kind == "payout" for line in lines)
+    if payment["kind"] == "payout" and state in (S.SETTLED, S.RETURNED) and not paid:
+        findings.add("lost", f"{payment_id} is {state}, and the bank never paid")
     _judge_approval(case, payment_id, payment, findings)
 
 
 def _judge_approval(
     case: Case, payment_id: str, payment: Mapping[str, Any], findings: Findings
 ) -> None:
-    import json
-
     need = json.loads(payment["terms"]).get("approvals")
     claims = [
         attempt["opened_at"]

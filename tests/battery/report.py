@@ -17,9 +17,16 @@ from tests.battery.installation import Installation
 from tests.battery.judge import ZEROS, Case
 from tests.battery.orders import MISSING_POINTS, POINTS
 from tests.battery.run import Outcome
-from tests.battery.tiers import Tier
 
-CHECKER = "tests.battery.judge/1"
+CHECKER = "none: only the battery's own judge"
+
+APART = frozenset(
+    {
+        *("per_K", "per_state", "violations", "partner_lies_by_id", "not_built_K"),
+        *("not_judged", "examples", "rebuilt"),
+    }
+)
+"""What the table leaves out: it has places of its own, or is long."""
 
 FAULTS = {
     "P1": ("500-without-booking", "reset-before-booking", "timeout-before-booking"),
@@ -67,6 +74,7 @@ async def figures(site: Installation, outcome: Outcome) -> dict[str, Any]:
         told |= _breaks(director.orders.done(), director.counts, outcome)
         told["faults_by_id"] = {**_own_faults(director.counts), **told.get("faults_by_id", {})}
     told |= outcome.findings.figures()
+    told |= _checked(outcome, told)
     told["rebuild_differences"] = len(outcome.rebuilt)
     told["time_to_drain"] = round(outcome.drain_seconds, 1) if outcome.drain_seconds else None
     told["broken"] = outcome.broken
@@ -77,7 +85,24 @@ async def figures(site: Installation, outcome: Outcome) -> dict[str, Any]:
 
 def passed(told: dict[str, Any]) -> bool:
     """Tell whether every figure that has to be 0 is 0, and the run came to its end."""
-    return not (any(told[name] for name in ZEROS) or told["rebuild_differences"] or told["broken"])
+    wrong = any(told[name] for name in ZEROS) or any(told["invariants"].values())
+    return not (wrong or told["rebuild_differences"] or told["broken"])
+
+
+def _checked(outcome: Outcome, told: dict[str, Any]) -> dict[str, Any]:
+    """Return the checker's figures; of a figure that both judges have, the worse one counts."""
+    checked = outcome.checker
+    if checked is None:
+        return {"invariants": {}}
+    worse = {name: max(told.get(name, 0), n) for name, n in checked["figures"].items()}
+    return {
+        **worse,
+        "checker_version": checked["checker_version"],
+        "invariants": checked["invariants"],
+        "partner_breach": checked["apart"].get("partner_breach", 0),
+        "not_judged": checked["not_applicable"],
+        "examples": checked["examples"],
+    }
 
 
 def state_times(rows: list[Any]) -> dict[str, dict[str, float]]:
@@ -169,7 +194,7 @@ def merged(parts: list[dict[str, Any]]) -> dict[str, Any]:
     return whole
 
 
-_KEPT = frozenset({"seed", "tier", "commit", "checker_version", "not_built_K"})
+_KEPT = frozenset({"seed", "tier", "commit", "checker_version", "not_built_K", "not_judged"})
 
 
 def _added(mine: Any, other: Any, name: str) -> Any:
@@ -187,9 +212,9 @@ def _added(mine: Any, other: Any, name: str) -> Any:
         }
     if isinstance(mine, dict):
         return {key: _added(mine.get(key), other.get(key, 0), key) for key in {**mine, **other}}
-    if isinstance(mine, int | float | list):
-        return mine + (other or type(mine)())
-    return other
+    if isinstance(mine, list):
+        return [*mine, *(other or [])]
+    return mine + (other or 0) if isinstance(mine, int | float) else other
 
 
 def save(folder: Path, told: dict[str, Any]) -> None:
@@ -201,7 +226,7 @@ def show(told: dict[str, Any], console: Console) -> None:
     """Print the report for people."""
     table = Table(title=f"Fault battery: {told['tier']}, seed {told['seed']}", show_header=False)
     for name, value in told.items():
-        if name in ("per_K", "per_state", "violations", "partner_lies_by_id", "not_built_K"):
+        if name in APART:
             continue
         bad = name in ZEROS and value
         table.add_row(name, f"[red]{value}[/red]" if bad else f"{value}")
@@ -209,10 +234,10 @@ def show(told: dict[str, Any], console: Console) -> None:
     for point, counts in told.get("per_K", {}).items():
         points.add_row(point, POINTS[point], str(counts["hard"]), str(counts["soft"]))
     for point, why in MISSING_POINTS.items():
-        points.add_row(point, why, "–", "–")
+        points.add_row(point, why, "-", "-")
     console.print(table)
     console.print(points)
-    for figure, found in told.get("violations", {}).items():
+    for figure, found in {**told.get("violations", {}), **told.get("examples", {})}.items():
         for what in found:
             console.print(f"[red]{figure}[/red] {what}")
     console.print("[green]passed[/green]" if passed(told) else "[red]FAILED[/red]")

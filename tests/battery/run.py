@@ -9,12 +9,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import httpx
 
 from ops.program import ProgramFailed
-from tests.battery import rebuild
+from tests.battery import checking, rebuild
 from tests.battery.chronicle import Chronicle
 from tests.battery.director import Director, Progress
 from tests.battery.evidence import at_work, doubled_references
@@ -43,6 +44,8 @@ class Outcome:
     """What a run has come to; `report` turns it into figures."""
 
     case: Case | None = None
+    checker: dict[str, Any] | None = None
+    """What the checker says, where there is one."""
     findings: Findings = field(default_factory=Findings)
     director: Director | None = None
     missed_orders: list[str] = field(default_factory=list)
@@ -156,6 +159,12 @@ class Run:
             for each in what:
                 if each not in self.outcome.findings.by_figure[figure]:
                     self.outcome.findings.add(figure, each)
+        checker = checking.home()
+        if checker is not None:
+            try:
+                self.outcome.checker = await checking.ask(self.site, checker)
+            except checking.CheckerFailed as error:
+                self.outcome.broken.append(f"the checker could not judge: {error}")
 
     async def _cold_restart(self) -> None:
         await self.site.kill_all()
