@@ -45,7 +45,7 @@ class Diary:
         self._mend(path)
         for line in lines(path):
             self._take(line)
-        self._file = path.open("ab")
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
 
     @staticmethod
     def _mend(path: Path) -> None:
@@ -61,10 +61,13 @@ class Diary:
     def write(self, line: Line) -> None:
         """Write one line, and return when it is on disk."""
         line = {"at": datetime.now(UTC).isoformat(), **line}
-        self._file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        os.write(self._file, json.dumps(line, ensure_ascii=False).encode() + b"\n")
+        os.fsync(self._file)
         self._take(line)
+
+    def close(self) -> None:
+        """Close the file; a process that is killed does without."""
+        os.close(self._file)
 
     def _take(self, line: Line) -> None:
         known = self.of(line["id"])
