@@ -28,7 +28,7 @@ def main() -> int:
     first, last = options.part or (1, tier.parts)
     for number in range(1, tier.parts + 1):
         if first <= number <= last:
-            _part(home, tier, options.seed, number, console)
+            _part(home, tier, options.seed, number, console, forget=options.forget)
     parts = [json.loads(file.read_text()) for file in sorted(home.glob("part-*/report.json"))]
     told = report.merged(parts)
     report.save(home, told)
@@ -37,7 +37,9 @@ def main() -> int:
     return 0 if report.passed(told) else 1
 
 
-def _part(home: Path, tier: Tier, seed: int, number: int, console: Console) -> None:
+def _part(
+    home: Path, tier: Tier, seed: int, number: int, console: Console, *, forget: bool
+) -> None:
     """Run one part, unless an earlier call has brought it to its end."""
     folder = home / f"part-{number:03}"
     done = folder / "report.json"
@@ -50,6 +52,8 @@ def _part(home: Path, tier: Tier, seed: int, number: int, console: Console) -> N
     first = (number - 1) * share.payments + 1
     run = Run(folder, share, seed * 1_000 + number, lambda text: console.print(text), first=first)
     told = asyncio.run(_run(run))
+    if forget or report.passed(told):
+        run.site.forget()
     report.save(folder, told)
 
 
@@ -58,8 +62,6 @@ async def _run(run: Run) -> dict[str, Any]:
     async with run.running() as outcome:
         told = await report.figures(run.site, outcome)
         told["per_state"] = report.state_times(await run.site.rows(report.STATES))
-    if report.passed(told):
-        run.site.forget()
     return told
 
 
@@ -68,6 +70,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--tier", choices=TIERS, default="smoke")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--part", type=_range, help="k or k-n: only these parts of a long tier")
+    parser.add_argument("--forget", action="store_true", help="keep no server's data in any case")
     parser.add_argument("--home", type=Path, default=ROOT / ".bursar" / "faults")
     return parser.parse_args()
 

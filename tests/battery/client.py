@@ -49,7 +49,7 @@ class Backend:
         await asyncio.gather(*(clerk() for _ in range(self._settings["at_once"])))
 
     def _deed(self, number: int) -> Deed:
-        return deed(self._settings["seed"], number, lies=self._settings["lies"])
+        return deed(self._settings["seed"], number, self._settings["contradictions"])
 
     async def _whatever_happens(self, deed: Deed) -> None:
         while True:

@@ -53,7 +53,7 @@ people = [
     { name = "ben", roles = ["approve-l1", "resolve"] },
 ]
 [delays]
-approval_expires_after = 20
+approval_expires_after = 45
 partner_call_timeout = 5
 submit_for = 120
 submit_again_after = 0.3
@@ -62,7 +62,7 @@ ask_for = 20
 resends_max = 6
 poll_after = 3
 poll_every = 1
-overdue_after = 25
+overdue_after = 40
 """
 """The battery's profile: the same promises as in production, with every delay made short."""
 
@@ -418,13 +418,13 @@ class Installation:
             pid_file=self.folder / f"{name}.pid",
         )
 
-    def write_client_settings(self, *, first: int, payments: int, lies: bool) -> None:
+    def write_client_settings(self, *, first: int) -> None:
         """Tell the backend what to do, for its next start."""
         settings = {
             "seed": self.seed,
             "first": first,
-            "payments": payments,
-            "lies": lies,
+            "payments": self.tier.payments,
+            "contradictions": self.tier.contradictions,
             "at_once": self.tier.at_once,
             "folder": str(self.folder),
             "temporal": self._over("client_temporal"),

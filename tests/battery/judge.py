@@ -118,7 +118,9 @@ select split_part(a.path, '/', 2) as partner, a.currency, (b.side * b.posted)::b
 
 
 async def gather(site: Installation) -> Case:
-    """Collect the evidence: of a moment at which nothing moves any more."""
+    """Collect the evidence: what was told first, so that the books know at least that."""
+    told = read_diary(site.folder / "client.jsonl")
+    banks = {name: read_bank(name, site.bank_file(name)) for name in PARTNERS}
     approvals: dict[str, list[Any]] = defaultdict(list)
     for row in await site.rows("select * from approvals where decision = 'approve'"):
         approvals[row["payment_id"]].append(row)
@@ -126,8 +128,8 @@ async def gather(site: Installation) -> Case:
     for row in await site.rows("select payment_id, kind from cases where closed_at is null"):
         cases[row["payment_id"] or ""].append(row["kind"])
     return Case(
-        told=read_diary(site.folder / "client.jsonl"),
-        banks={name: read_bank(name, site.bank_file(name)) for name in PARTNERS},
+        told=told,
+        banks=banks,
         payments={row["id"]: row for row in await site.rows("select * from payments")},
         attempts={row["key"]: row for row in await site.rows("select * from attempts")},
         approvals=approvals,
@@ -160,6 +162,23 @@ def judge(case: Case) -> Findings:
         if held_for is None or S(held_for["state"]) in FINAL:
             findings.add("orphan_hold", f"{hold['key']}: {hold['open']} held")
     _judge_movements(case, lines, findings)
+    return findings
+
+
+def judge_at_any_moment(case: Case) -> Findings:
+    """Return what is wrong already, however much is still on its way."""
+    findings = Findings()
+    for payment_id, moved in case.lines().items():
+        _judge_bank(case, payment_id, moved, findings)
+        told = case.told.get(payment_id, Told())
+        if "cancelled" in told.verdicts:
+            findings.add("misled_client", f"{payment_id}: told cancelled, and it was paid")
+    for payment_id, payment in case.payments.items():
+        _judge_approval(case, payment_id, payment, findings)
+        if case.told.get(payment_id, Told()).conflicts_missed:
+            findings.add("misled_client", f"{payment_id}: other content was taken for the same")
+    for what in case.ledger:
+        findings.add("wrong_balance", what)
     return findings
 
 

@@ -63,12 +63,18 @@ def payment_id(kind: str, seed: int, number: int) -> str:
     return f"{'po' if kind == 'payout' else 'tr'}_s{seed}_{number:06}"
 
 
-def deed(seed: int, number: int, *, lies: bool = True) -> Deed:
-    """Return one payment of the plan; the same for the same seed and number."""
+def deed(seed: int, number: int, contradictions: float = 0.0) -> Deed:
+    """Return one payment of the plan; the same for the same arguments.
+
+    Args:
+        seed: Of the run.
+        number: Of the payment.
+        contradictions: Share of payouts about which the bank with keys contradicts itself.
+    """
     rng = random.Random(f"{seed}/{number}")  # noqa: S311  a plan, no secret
     if rng.random() < 0.12:
         return _transfer(rng, seed, number)
-    return _payout(rng, seed, number, lies)
+    return _payout(rng, seed, number, contradictions)
 
 
 def _chance(rng: random.Random, probability: float) -> bool:
@@ -79,7 +85,7 @@ def _pick(rng: random.Random, weights: dict[str, float]) -> str:
     return rng.choices(list(weights), list(weights.values()))[0]
 
 
-def _payout(rng: random.Random, seed: int, number: int, lies: bool) -> Deed:
+def _payout(rng: random.Random, seed: int, number: int, contradictions: float) -> Deed:
     currency = _pick(rng, CURRENCIES)
     partner = _pick(rng, PARTNERS)
     account = f"wallet/{rng.choices(OWNERS, OWNER_WEIGHTS)[0]}/{currency}"
@@ -91,7 +97,7 @@ def _payout(rng: random.Random, seed: int, number: int, lies: bool) -> Deed:
         account, amount_minor = THIN, rng.randint(40_00, 60_00)
     elif _chance(rng, 0.02):
         amount_minor = ABOVE_ALL
-    marker = _marker(rng, partner) if lies else "[sim:none]"
+    marker = _marker(rng, contradictions if partner == "keyed" else 0.0)
     request = {
         "id": payment_id("payout", seed, number),
         "account": account,
@@ -117,12 +123,12 @@ def _approved(rng: random.Random) -> tuple[int, tuple[tuple[str, str], ...]]:
     return amount_minor, tuple((person, "approve") for person in people)
 
 
-def _marker(rng: random.Random, partner: str) -> str:
+def _marker(rng: random.Random, contradictions: float) -> str:
     """Return what the bank is told to do wrong, where that is not left to its mix."""
     chance = rng.random()
     if chance < 0.06:
         return f"[sim:{rng.choice(RETURNS)}]"
-    if chance < 0.068 and partner == "keyed":
+    if chance < 0.06 + contradictions:
         return f"[sim:{rng.choice(CONTRADICTIONS)}]"
     return ""
 

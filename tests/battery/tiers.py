@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,10 @@ class Tier:
     gateways: int = 2
     at_once: int = 48
     """How many payments the backend keeps open at the same time."""
+    contradictions: float = 0.008
+    """Share of the payouts at the bank with keys about which it contradicts itself."""
+    is_for_power: bool = False
+    """Whether it tries a deliberate bug: then the first violation ends it."""
 
     def part(self) -> Tier:
         """Return one part's share of the tier, rounded up."""
@@ -35,8 +39,8 @@ class Tier:
         def share(number: int) -> int:
             return -(-number // self.parts)
 
-        return Tier(
-            name=self.name,
+        return replace(
+            self,
             payments=share(self.payments),
             hard_kills=share(self.hard_kills),
             soft_kills=share(self.soft_kills),
@@ -46,18 +50,18 @@ class Tier:
             bank_kills=share(self.bank_kills),
             program_kills=share(self.program_kills),
             storms=share(self.storms),
-            minutes=self.minutes,
-            parts=self.parts,
-            workers=self.workers,
-            gateways=self.gateways,
-            at_once=self.at_once,
         )
 
 
 TIERS = {
     tier.name: tier
     for tier in (
-        Tier("power", 120, 4, 60, 0, 0, 1, 0, 0, 4, 3, gateways=1),
+        Tier(
+            *("power", 120, 4, 60, 0, 0, 1, 0, 0, 4, 3),
+            gateways=1,
+            contradictions=0.08,
+            is_for_power=True,
+        ),
         Tier("smoke", 300, 10, 60, 1, 1, 1, 1, 1, 6, 4, gateways=1),
         Tier("pr", 2_000, 60, 800, 5, 5, 5, 5, 5, 40, 15),
         Tier("nightly", 20_000, 250, 10_000, 40, 40, 40, 40, 40, 400, 60, parts=4),
