@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import sqlite3
 import subprocess
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 from ops.program import ROOT
-from tests.battery import report
+from tests.battery import power, report
 from tests.battery.diary import Diary
 from tests.battery.evidence import BankBook, Told, read_bank, read_diary
 from tests.battery.judge import ZEROS, Case, Findings, judge
@@ -205,3 +206,22 @@ def test_nothing_is_doubled_or_lost_whatever_is_killed_cut_or_lied_about(tmp_pat
     told = json.loads(ended.stdout.splitlines()[-1])
     assert told["payments_attempted"] == TIERS["smoke"].payments
     assert told["hard_kills"] + told["soft_kills"] > 0
+
+
+def test_every_deliberate_bug_still_applies_and_says_what_has_to_catch_it() -> None:
+    """A patch that no longer applies has to be made anew on the code as it is now."""
+    mutants = power.mutants()
+    assert len(mutants) >= 40
+    for mutant in mutants:
+        assert re.search(r"INV-\d\d|" + "|".join(ZEROS), mutant.says), mutant.name
+        power.apply(mutant, ROOT, only_check=True)
+
+
+def test_a_patch_for_other_code_is_named_and_not_tried(tmp_path: Path) -> None:
+    (tmp_path / "other.py").write_text("something else\n")
+    patch = tmp_path / "old.patch"
+    patch.write_text(
+        "It was another time: lost\n--- a/other.py\n+++ b/other.py\n@@ -1 +1 @@\n-gone\n+back\n"
+    )
+    with pytest.raises(power.DoesNotApply, match=r"old\.patch no longer applies"):
+        power.apply(power.Mutant("old", "lost", patch), tmp_path)
