@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import json
 import shutil
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from rich.console import Console
 from bursar.exit import leave
 from ops.program import ROOT
 from tests.battery import report
+from tests.battery.installation import end_leftovers
 from tests.battery.run import Run
 from tests.battery.tiers import TIERS, Tier
 
@@ -47,6 +49,8 @@ def _part(
         console.print(f"part {number} of {tier.parts}: done before, {done}")
         return
     if folder.exists():
+        end_leftovers(folder)
+        shutil.rmtree((folder / "postgres").resolve(), ignore_errors=True)
         shutil.rmtree(folder)
     share = tier.part()
     first = (number - 1) * share.payments + 1
@@ -59,6 +63,10 @@ def _part(
 
 async def _run(run: Run) -> dict[str, Any]:
     told: dict[str, Any] = {}
+    task = asyncio.current_task()
+    if task is not None:  # told to end, it stops everything that it has started
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     async with run.running() as outcome:
         told = await report.figures(run.site, outcome)
         told["per_state"] = report.state_times(await run.site.rows(report.STATES))

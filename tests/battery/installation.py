@@ -17,6 +17,7 @@ import asyncpg
 import httpx
 
 from ledger.migrate import ensure_login, upgrade
+from ops import pids
 from ops.ports import LOOPBACK, free_port
 from ops.postgres import LocalPostgres, packaged_bin
 from ops.program import Program
@@ -98,6 +99,17 @@ FEWER_UNKNOWNS = 0.4
 """The share of it for banks that can be asked nothing: each unknown there is work for people."""
 
 
+def end_leftovers(folder: Path) -> None:
+    """End the processes of a run that was itself killed."""
+    for file in sorted(folder.glob("*.pid")):
+        pid = pids.running(file)
+        if pid is not None:
+            os.kill(pid, signal.SIGCONT)  # a frozen one would hear nothing else
+        pids.end_leftover(
+            file, gently=signal.SIGQUIT if file.stem == "postgres" else signal.SIGTERM
+        )
+
+
 class Installation:
     """PostgreSQL, Temporal, four banks, gateways, workers, the proxy and a backend."""
 
@@ -113,6 +125,7 @@ class Installation:
             bin_dir=reachable_binaries(user, packaged_bin()),
             port=self._ports["postgres"],
             log=folder / "postgres.log",
+            pid_file=folder / "postgres.pid",
         )
         self.temporal = LocalTemporal(
             folder / "temporal",
@@ -120,6 +133,7 @@ class Installation:
             port=self._ports["temporal"],
             ui=False,
             log=folder / "temporal.log",
+            pid_file=folder / "temporal.pid",
         )
         self.weather = Weatherman(self._ports["proxy"])
         self.programs = self._programs()
