@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import os
 import shutil
@@ -24,79 +23,22 @@ from ops.program import Program
 from ops.temporal import NAMESPACE, LocalTemporal, find_temporal
 from ops.unprivileged import reachable_binaries, reachable_place, service_user
 from tests.battery.plan import (
-    CURRENCIES,
     MODES,
-    OWNERS,
     PARTNERS,
-    RICH_MINOR,
-    THIN,
-    THIN_MINOR,
+)
+from tests.battery.profile import (
+    API_KEY,
+    BANK,
+    FEWER_UNKNOWNS,
+    LAG_SECONDS,
+    MIX,
+    PASSWORD,
+    RULES,
+    WEBHOOK_SECRET,
+    tokens,
 )
 from tests.battery.proxy import Weatherman
 from tests.battery.tiers import Tier
-
-PASSWORD = "for-tests-only"
-API_KEY = "battery-key"
-WEBHOOK_SECRET = "whsec_YmF0dGVyeS1zZWNyZXQtb2YtMzItYnl0ZXMtbG9uZyE="
-PEOPLE = ("ana", "ben", "dan", "ops")
-
-RULES = """
-approvals = [
-    { number = 1, role = "approve-l1", currency = "GBP", amount_from_minor = 2_500_00 },
-    { number = 2, role = "approve-l1", currency = "GBP", amount_from_minor = 5_000_00 },
-]
-fees = [
-    { kind = "payout", currency = "EUR", fixed_minor = 20, rate_bps = 10 },
-    { kind = "transfer", currency = "JPY", fixed_minor = 15 },
-]
-people = [
-    { name = "ana", roles = ["approve-l1", "resolve"] },
-    { name = "ben", roles = ["approve-l1", "resolve"] },
-]
-[delays]
-approval_expires_after = 45
-partner_call_timeout = 5
-submit_for = 120
-submit_again_after = 0.3
-ask_again_after = [0.3, 0.6, 1, 2, 2, 3, 3, 4]
-ask_for = 20
-resends_max = 6
-poll_after = 3
-poll_every = 1
-overdue_after = 40
-"""
-"""The battery's profile: the same promises as in production, with every delay made short."""
-
-LAG_SECONDS = 4.0
-"""After that long a bank's "not found" is a proof; the proxy holds nothing back for longer."""
-
-BANK = {
-    "BANK_API_KEY": API_KEY,
-    "BANK_WEBHOOK_SECRET": WEBHOOK_SECRET,
-    "BANK_NOT_FOUND_SECONDS": "1.5",
-    "BANK_SLOW_PAID_SECONDS": "3",
-    "BANK_DAY_SECONDS": "0.3",
-    "BANK_WEBHOOK_LATE_SECONDS": "2",
-    "BANK_WEBHOOK_RETRY_SECONDS_MAX": "2",
-    "BANK_HOLD_SECONDS": "6",
-}
-
-MIX = {
-    **{"reject": 0.02, "slow-accept": 0.01, "reset-before-booking": 0.02},
-    **{"reset-after-booking": 0.03, "timeout-before-booking": 0.01, "timeout-after-booking": 0.02},
-    **{"500-after-booking": 0.02, "500-without-booking": 0.02, "409-on-the-key": 0.01},
-    **{"409-without-booking": 0.01, "429-seconds": 0.01, "429-date": 0.01, "429-absent": 0.01},
-    **{"throttle-then-ok": 0.01, "200-empty": 0.01, "200-html": 0.01, "200-truncated": 0.01},
-    **{"odd-2xx": 0.01, "202-empty": 0.01, "other-amount-echo": 0.01},
-    **{"accepted-then-failed": 0.02, "slow-paid": 0.03, "status-rolled-back": 0.01},
-    **{"webhook-lost": 0.04, "webhook-late": 0.03, "webhook-doubled": 0.005},
-    **{"webhook-doubled-new-ids": 0.01, "webhook-out-of-order": 0.02, "webhook-before-reply": 0.02},
-    **{"webhook-wrongly-signed": 0.02, "webhook-forged": 0.01, "not-found-for-a-while": 0.02},
-}
-"""What the banks do wrong by themselves; contradictions and returns are the plan's to order."""
-
-FEWER_UNKNOWNS = 0.4
-"""The share of it for banks that can be asked nothing: each unknown there is work for people."""
 
 
 def end_leftovers(folder: Path) -> None:
@@ -171,6 +113,10 @@ class Installation:
     def gateway_urls(self) -> list[str]:
         return [f"http://{LOOPBACK}:{self._ports[name]}" for name in self.gateways]
 
+    def bank_url(self, partner: str) -> str:
+        """Return a bank's own address, past the proxy."""
+        return f"http://{LOOPBACK}:{self._ports[f'bank_{partner}']}"
+
     def bank_file(self, partner: str) -> Path:
         """Return the file of a bank's own book."""
         return self.folder / f"bank_{partner}.sqlite"
@@ -242,42 +188,6 @@ class Installation:
             if name not in self.down and _is_dead(program.process)
         ]
 
-    async def fund(self) -> None:
-        """Let money come in: each bank gets some of each currency, for one wallet each."""
-        async with httpx.AsyncClient(trust_env=False, timeout=20) as http:
-            await self._open_wallets(http)
-            for number, partner in enumerate(PARTNERS):
-                for currency in CURRENCIES:
-                    owner = OWNERS[number % len(OWNERS)]
-                    await self._credit(http, partner, f"wallet/{owner}/{currency}", RICH_MINOR)
-            for currency in CURRENCIES:
-                await self._credit(http, "keyed", f"wallet/{OWNERS[-1]}/{currency}", RICH_MINOR)
-            await self._credit(http, "keyed", THIN, THIN_MINOR)
-
-    async def _open_wallets(self, http: httpx.AsyncClient) -> None:
-        paths = [f"wallet/{owner}/{currency}" for owner in OWNERS for currency in CURRENCIES]
-        answer = await http.post(
-            f"{self.gateway_urls[0]}/v1/accounts",
-            json=[{"path": path, "tenant": "main"} for path in (*paths, THIN)],
-            headers={"Authorization": "Bearer ops-token"},
-        )
-        answer.raise_for_status()
-
-    async def _credit(
-        self, http: httpx.AsyncClient, partner: str, wallet: str, amount_minor: int
-    ) -> None:
-        answer = await http.post(
-            f"http://{LOOPBACK}:{self._ports[f'bank_{partner}']}/control/credits",
-            json={
-                "credit_id": f"fund-{partner}-{wallet}".replace("/", "-"),
-                "amount_minor": amount_minor,
-                "currency": wallet.rpartition("/")[2],
-                "reference": wallet,
-            },
-            headers={"Authorization": f"Bearer {API_KEY}"},
-        )
-        answer.raise_for_status()
-
     async def rows(self, query: str, *arguments: Any) -> list[asyncpg.Record]:
         """Ask the database itself, past the proxy and all of our own code."""
         connection = await asyncpg.connect(self.reader_url, timeout=5, command_timeout=60)
@@ -340,7 +250,7 @@ class Installation:
 
     def _programs(self) -> dict[str, Program]:
         (self.folder / "rules.toml").write_text(RULES)
-        (self.folder / "tokens.toml").write_text(_tokens())
+        (self.folder / "tokens.toml").write_text(tokens())
         proxy_port = self._ports["proxy"]
         settings = {
             "BATTERY_LINKS": json.dumps(self._links()),
@@ -453,15 +363,6 @@ def _link_names(gateways: list[str]) -> list[str]:
         *("worker_db", "gateway_db", "worker_temporal", "gateway_temporal", "client_temporal"),
         *(f"{way}_{partner}" for way in ("to", "from") for partner in PARTNERS),
     ]
-
-
-def _tokens() -> str:
-    text = ""
-    for person in PEOPLE:
-        digest = hashlib.sha256(f"{person}-token".encode()).hexdigest()
-        roles = '["read", "operate", "admin", "approve-l1"]'
-        text += f'[[tokens]]\nprincipal = "{person}"\nsha256 = "{digest}"\nroles = {roles}\n'
-    return text
 
 
 def _is_dead(process: subprocess.Popen[bytes] | None) -> bool:

@@ -19,10 +19,11 @@ from tests.battery import checking, rebuild
 from tests.battery.chronicle import Chronicle
 from tests.battery.director import Director, Progress
 from tests.battery.evidence import at_work, doubled_references
+from tests.battery.funding import DEPOSITS, fund
 from tests.battery.installation import Installation
 from tests.battery.judge import Case, Findings, gather, judge, judge_at_any_moment
 from tests.battery.people import People
-from tests.battery.plan import CURRENCIES, PARTNERS
+from tests.battery.plan import PARTNERS
 from tests.battery.tiers import Tier
 
 SAFETY_EVERY_SECONDS = 10.0
@@ -106,15 +107,15 @@ class Run:
     async def _start(self) -> None:
         await self.site.start()
         self.site.write_client_settings(first=self._first)
-        await self.site.fund()
+        await fund(self.site)
 
         async def funded() -> bool:
             rows = await self.site.rows(
                 "select count(*) from transactions where kind = 'deposit' and outcome = 'booked'"
             )
-            return int(rows[0][0]) >= (len(PARTNERS) + 1) * len(CURRENCIES) + 1
+            return int(rows[0][0]) >= DEPOSITS
 
-        await self._until(funded, 90, "the wallets were never funded")
+        await self._until(funded, 180, "the wallets were never funded")
 
     @asynccontextmanager
     async def _company(self) -> AsyncIterator[None]:
