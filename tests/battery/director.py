@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 BEGIN, END = 0.08, 0.85
 """Faults come between these shares of the payments; what is left of them has time until the end."""
 LOOK_EVERY_SECONDS = 0.1
+PATIENCE_SECONDS = 15.0
+"""How long an order to die may wait for somebody to come by before the next one is given."""
 FROZEN_SECONDS = 8.0
 """Longer than an activity may take, so that another worker runs it meanwhile."""
 
@@ -84,6 +87,8 @@ class Director:
         self._people = people
         self._running: set[asyncio.Task[None]] = set()
         self._servers = asyncio.Lock()
+        self._one_at_a_time = asyncio.Lock()
+        self._healing = False
         self.orders = Orders(site.folder / "orders")
         self.counts: Counter[str] = Counter()
 
@@ -119,12 +124,13 @@ class Director:
             self._running.add(task)
             task.add_done_callback(self._running.discard)
         while not done.is_set() and (  # noqa: ASYNC110  likewise
-            self.orders.waiting() or progress.look() < 1.0
+            self._running or self.orders.waiting() or progress.look() < 1.0
         ):
             await asyncio.sleep(LOOK_EVERY_SECONDS)
 
     async def heal(self) -> list[str]:
         """End everything that goes wrong; return the orders that nobody came by for."""
+        self._healing = True
         if self._running:
             await asyncio.wait(set(self._running))
         for name in self._site.programs:
@@ -170,7 +176,18 @@ class Director:
         async def give() -> None:
             self.orders.give(point, how, number)
 
-        return give
+        async def give_in_turn() -> None:
+            """Kill the next one only when everybody is back: on a slow machine nobody would be."""
+            async with self._one_at_a_time:
+                patience = time.monotonic() + PATIENCE_SECONDS
+                while not self._healing and (  # noqa: ASYNC110  processes tell no event
+                    self._site.dead()
+                    or (self.orders.waiting("hard") and time.monotonic() < patience)
+                ):
+                    await asyncio.sleep(LOOK_EVERY_SECONDS)
+                await give()
+
+        return give_in_turn if how == "hard" else give
 
     async def _restart_db(self, *, kills: bool) -> None:
         async with self._servers:

@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +78,7 @@ class Installation:
         )
         self.weather = Weatherman(self._ports["proxy"])
         self.programs = self._programs()
-        self.down: set[str] = set()
+        self.down: set[str] = set(self.programs)
         """What is down on purpose, and not for the supervisor to start."""
 
     @property
@@ -181,11 +180,12 @@ class Installation:
         shutil.rmtree(self.temporal.directory, ignore_errors=True)
 
     def dead(self) -> list[str]:
-        """Return programs that ended by themselves, or by an order to die."""
+        """Return programs that ended by themselves, or by an order to die, or never came up."""
         return [
             name
             for name, program in self.programs.items()
-            if name not in self.down and _is_dead(program.process)
+            if name not in self.down
+            and (program.process is None or program.process.poll() is not None)
         ]
 
     async def rows(self, query: str, *arguments: Any) -> list[asyncpg.Record]:
@@ -363,10 +363,6 @@ def _link_names(gateways: list[str]) -> list[str]:
         *("worker_db", "gateway_db", "worker_temporal", "gateway_temporal", "client_temporal"),
         *(f"{way}_{partner}" for way in ("to", "from") for partner in PARTNERS),
     ]
-
-
-def _is_dead(process: subprocess.Popen[bytes] | None) -> bool:
-    return process is not None and process.poll() is not None
 
 
 def _answers(port: int, path: str | None) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 from bursar.payments import FINAL, PaymentState
 from tests.battery.evidence import BankBook, BankLine, Told, read_bank, read_diary
 from tests.battery.installation import Installation
-from tests.battery.plan import PARTNERS
+from tests.battery.plan import BREACHES, PARTNERS, PHANTOM
 
 S = PaymentState
 NEVER_MOVED = FINAL - {S.SETTLED, S.RETURNED}
@@ -68,12 +68,22 @@ class Case:
     """What is wrong in the ledger itself, in words."""
     holds: list[Any]
 
+    def breaches(self, payment_id: str) -> set[str]:
+        """Return by which mistakes of its own a bank has broken its promises on a payment."""
+        return {
+            quirk
+            for book in self.banks.values()
+            for payout in book.payouts
+            if payout.reference.rpartition("-")[0] == payment_id
+            for quirk in payout.quirks
+        } & BREACHES
+
     def lines(self) -> dict[str, list[BankLine]]:
-        """Return the banks' lines of each payment."""
+        """Return the banks' lines of each payment; a debit that nobody asked for is of none."""
         found: dict[str, list[BankLine]] = defaultdict(list)
         for book in self.banks.values():
             for line in book.lines:
-                if line.kind != "credit":
+                if line.kind != "credit" and not line.reference.startswith(PHANTOM):
                     found[line.payment_id].append(line)
         return found
 
@@ -184,7 +194,7 @@ def judge_at_any_moment(case: Case) -> Findings:
 
 def _judge_bank(case: Case, payment_id: str, lines: list[BankLine], findings: Findings) -> None:
     debits = [line for line in lines if line.kind == "payout"]
-    if len(debits) > 1:
+    if len(debits) > 1 and not case.breaches(payment_id):
         findings.add("doubled", f"{payment_id}: {[line.reference for line in debits]}")
     payment = case.payments.get(payment_id)
     for line in debits:

@@ -82,9 +82,9 @@ class Orders:
         words = [name.split(".") for name in os.listdir(self._done)]
         return Counter((point, "hard" if how == "hard" else "soft") for point, _, how, _ in words)
 
-    def waiting(self) -> int:
-        """Count the orders that nobody has taken yet."""
-        return len(os.listdir(self._open))
+    def waiting(self, how: str = "") -> int:
+        """Count the orders that nobody has taken yet: all, or those of one way to die."""
+        return sum(name.endswith(how) for name in os.listdir(self._open))
 
 
 def die(how: How, point: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from bursar import IbanAccount, Money, PayoutRequest, TransferRequest
 from bursar.beneficiaries import UsAccount
+from partners.simulator.bank.misbehaviour import GROUP_OF
 
 PARTNERS = {"keyed": 0.55, "lookup": 0.2, "statement": 0.15, "blind": 0.1}
 """The four personalities, by name in this installation, and their shares of the payouts."""
@@ -31,13 +32,25 @@ ABOVE_ALL = 900_000_000_000
 MAKER = "service:backend"
 APPROVERS = ("ana", "ben")
 
-CONTRADICTIONS = (
-    "rejected-but-paid",
-    "failed-but-paid",
-    "paid-but-told-failed",
-    "status-rolled-back-for-good",
+
+def _known(*names: str) -> tuple[str, ...]:
+    """Return those of the names that this bank knows as misbehaviours."""
+    return tuple(name for name in names if name in GROUP_OF)
+
+
+CONTRADICTIONS = _known(
+    *("rejected-but-paid", "failed-but-paid", "paid-but-told-failed"),
+    *("status-rolled-back-for-good", "returned-twice", "paid-twice", "phantom-debit"),
 )
-RETURNS = ("paid-then-returned", "paid-then-returned-less-fee")
+"""What the bank does against its own word, or by mistake."""
+RETURNS = _known(
+    *("paid-then-returned", "paid-then-returned-less-fee", "partial-return"),
+    *("returned-in-two-parts", "return-before-paid"),
+)
+BREACHES = frozenset({"paid-twice", "phantom-debit", "returned-twice"})
+"""Mistakes with which the bank breaks its promises: counted apart, and found by its own events."""
+PHANTOM = "phantom_"
+"""What the bank's reference begins with where it debits by mistake what nobody asked for."""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
+from partners.simulator.bank.misbehaviour import GROUP_OF
+
 PASSWORD = "for-tests-only"
 API_KEY = "battery-key"
 WEBHOOK_SECRET = "whsec_YmF0dGVyeS1zZWNyZXQtb2YtMzItYnl0ZXMtbG9uZyE="
@@ -50,7 +52,8 @@ BANK = {
     "BANK_HOLD_SECONDS": "6",
 }
 
-MIX = {
+_MIX = {
+    **{"other-payee-echo": 0.005, "other-reference-echo": 0.005},
     **{"reject": 0.02, "slow-accept": 0.01, "reset-before-booking": 0.02},
     **{"reset-after-booking": 0.03, "timeout-before-booking": 0.01, "timeout-after-booking": 0.02},
     **{"500-after-booking": 0.02, "500-without-booking": 0.02, "409-on-the-key": 0.01},
@@ -62,6 +65,7 @@ MIX = {
     **{"webhook-doubled-new-ids": 0.01, "webhook-out-of-order": 0.02, "webhook-before-reply": 0.02},
     **{"webhook-wrongly-signed": 0.02, "webhook-forged": 0.01, "not-found-for-a-while": 0.02},
 }
+MIX = {name: chance for name, chance in _MIX.items() if name in GROUP_OF}
 """What the banks do wrong by themselves; contradictions and returns are the plan's to order."""
 
 FEWER_UNKNOWNS = 0.4

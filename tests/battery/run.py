@@ -88,10 +88,10 @@ class Run:
                 await self._phase("faults", self._faults())
                 await self._phase("drain", self._drain())
                 await self._phase("check", self._check())
-                if not self.outcome.findings.any:
+                if not (self.outcome.findings.any or self.site.tier.is_for_power):
                     await self._phase("cold restart", self._cold_restart())
                     await self._phase("check again", self._check())
-                    self.outcome.rebuilt = await rebuild.differences(self.site)
+                self.outcome.rebuilt = await rebuild.differences(self.site)
             self.outcome.resolved = len(self._people.resolved)
             self.outcome.seconds = time.monotonic() - began
             self._chronicle.note("end")
