@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from tests.battery.chronicle import Chronicle
     from tests.battery.people import People
 
+STORMS = ("dropped", "late", "cut", "sliced", "deaf", "clogged", "swizzle", "dropped")
+"""Kinds of bad weather, in turn, so that even a small run has each."""
 BEGIN, END = 0.08, 0.85
 """Faults come between these shares of the payments; what is left of them has time until the end."""
 LOOK_EVERY_SECONDS = 0.1
@@ -107,8 +109,8 @@ class Director:
             scenes.append(self._scene("bank_kill", self._kill_one(self._site.banks)))
         for _ in range(tier.program_kills):
             scenes.append(self._scene("program_kill", self._kill_one(self._site.ours)))
-        for _ in range(tier.storms):
-            scenes.append(self._scene("storm", self._storm()))
+        for number in range(tier.storms):
+            scenes.append(self._scene("storm", self._storm(STORMS[number % len(STORMS)])))
         return sorted(scenes, key=lambda scene: scene.at)
 
     async def run(self, progress: Progress, done: asyncio.Event) -> None:
@@ -222,12 +224,9 @@ class Director:
 
         return kill
 
-    def _storm(self) -> Callable[[], Awaitable[None]]:
-        """Return a spell of bad weather on one line, or a clog of all of them."""
+    def _storm(self, kind: str) -> Callable[[], Awaitable[None]]:
+        """Return a spell of bad weather on one line, or a clog of some of them."""
         rng = self._rng
-        kind = rng.choice(
-            ("late", "late", "sliced", "cut", "deaf", "clogged", "dropped", "swizzle")
-        )
         link = rng.choice(self._site.links)
         seconds = rng.uniform(1.0, 4.0)
         order = rng.sample(self._site.links, len(self._site.links))

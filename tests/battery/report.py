@@ -74,7 +74,8 @@ async def figures(site: Installation, outcome: Outcome) -> dict[str, Any]:
         told["faults_by_id"], told["partner_lies_by_id"] = _lies(case)
     if director is not None:
         told |= _breaks(director.orders.done(), director.counts, outcome)
-        told["faults_by_id"] = {**_own_faults(director.counts), **told.get("faults_by_id", {})}
+        own = _own_faults(director.counts, outcome.dropped)
+        told["faults_by_id"] = {**own, **told.get("faults_by_id", {})}
     told |= outcome.findings.figures()
     told |= _checked(outcome, told)
     told["rebuild_differences"] = len(outcome.rebuilt)
@@ -102,6 +103,7 @@ def _checked(outcome: Outcome, told: dict[str, Any]) -> dict[str, Any]:
         "checker_version": checked["checker_version"],
         "invariants": checked["invariants"],
         "partner_breach": checked["apart"].get("partner_breach", 0),
+        "pii_leak": checked["invariants"].get("INV-30"),
         "not_judged": checked["not_applicable"],
         "examples": checked["examples"],
     }
@@ -161,14 +163,15 @@ def _breaks(done: Counter[Any], counts: Counter[str], outcome: Outcome) -> dict[
         "sigstops": counts["sigstops"],
         "other_kills": {n: c for n, c in counts.items() if n.endswith("_kills")},
         "proxy_faults": proxy,
-        "answers_dropped": outcome.dropped_answers,
+        "answers_dropped": {link: n for link, n in outcome.dropped.items() if n},
     }
 
 
-def _own_faults(counts: Counter[str]) -> dict[str, int]:
+def _own_faults(counts: Counter[str], dropped: dict[str, int]) -> dict[str, int]:
     storms = sum(n for name, n in counts.items() if name.startswith("proxy_"))
     return {
         "D1": counts["db_restarts"],
+        "D2": sum(n for link, n in dropped.items() if link.endswith("_db")),
         "T1": counts["server_restarts"],
         "K+": counts["sigstops"],
         "N1": storms,

@@ -51,7 +51,8 @@ class Outcome:
     director: Director | None = None
     missed_orders: list[str] = field(default_factory=list)
     resolved: int = 0
-    dropped_answers: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+    """How many answers each line has dropped after their requests were delivered."""
     rebuilt: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
     """Why the run itself could not be brought to its end."""
@@ -151,7 +152,7 @@ class Run:
         if not self.outcome.findings.any and not self.outcome.broken:
             await self._until(self._quiet, DRAIN_SECONDS_MAX, "it never came to rest")
         self.outcome.drain_seconds = time.monotonic() - began
-        self.outcome.dropped_answers += sum((await self.site.weather.dropped()).values())
+        self.outcome.dropped = await self.site.weather.dropped()
 
     async def _check(self) -> None:
         self.outcome.case = await gather(self.site)

@@ -62,7 +62,7 @@ TIERS = {
             contradictions=0.08,
             is_for_power=True,
         ),
-        Tier("smoke", 300, 10, 60, 1, 1, 1, 1, 1, 6, 4, gateways=1),
+        Tier("smoke", 300, 10, 60, 1, 1, 1, 1, 1, 8, 4, gateways=1),
         Tier("pr", 2_000, 60, 800, 5, 5, 5, 5, 5, 40, 15),
         Tier("nightly", 20_000, 250, 10_000, 40, 40, 40, 40, 40, 400, 60, parts=4),
         Tier("release", 100_000, 1_000, 50_000, 200, 200, 200, 200, 200, 2_000, 240, parts=20),
