@@ -77,15 +77,19 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.battery", description=__doc__)
     parser.add_argument("--tier", choices=TIERS, default="smoke")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--part", type=_range, help="k or k-n: only these parts of a long tier")
+    parser.add_argument("--part", type=_range, help="3, 3/20 or 3-5: these parts only")
     parser.add_argument("--forget", action="store_true", help="keep no server's data in any case")
     parser.add_argument("--home", type=Path, default=ROOT / ".bursar" / "faults")
     return parser.parse_args()
 
 
 def _range(text: str) -> tuple[int, int]:
-    begin, _, end = text.partition("-")
-    return int(begin), int(end or begin)
+    """Read which parts to run: 3, 3/20 (the third of twenty) or 3-5."""
+    begin, _, end = text.partition("/")[0].partition("-")
+    try:
+        return int(begin), int(end or begin)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no part; write 3, 3/20 or 3-5") from None
 
 
 if __name__ == "__main__":
