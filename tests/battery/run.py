@@ -212,15 +212,22 @@ class Run:
     async def _supervise(self) -> None:
         """Start again what has died, until the backend is done, and what is Bursar's always."""
         starting: dict[str, asyncio.Task[None]] = {}
-        while True:
-            for name in self.site.dead():
-                if name == "client" and self._is_client_done():
-                    self.site.down.add(name)
-                    self._over.set()
-                elif name not in starting or starting[name].done():
-                    self._chronicle.note("started again", name)
-                    starting[name] = asyncio.create_task(self._start_again(name))
-            await asyncio.sleep(0.1)
+        try:
+            while True:
+                for name in self.site.dead():
+                    self._see_to(name, starting)
+                await asyncio.sleep(0.1)
+        finally:  # a start cannot be taken back, and nothing may come up after all was stopped
+            if starting:
+                await asyncio.wait(starting.values())
+
+    def _see_to(self, name: str, starting: dict[str, asyncio.Task[None]]) -> None:
+        if name == "client" and self._is_client_done():
+            self.site.down.add(name)
+            self._over.set()
+        elif name not in starting or starting[name].done():
+            self._chronicle.note("started again", name)
+            starting[name] = asyncio.create_task(self._start_again(name))
 
     async def _start_again(self, name: str) -> None:
         with contextlib.suppress(ProgramFailed):  # what it needs is down: it is tried again
