@@ -26,7 +26,7 @@ class Settings(BaseSettings):
     temporal_address: str = "127.0.0.1:7233"
     temporal_namespace: str = "bursar"
     database_url: PostgresDsn  # no default: a worker must never guess whose books it writes
-    partners: tuple[str, ...]  # folder names under partners/
+    partners: tuple[str, ...]  # by name; see partners.loading.load
     rules_file: Path
     ready_file: Path | None = None  # touched once the worker polls, for health checks
     workflow_tasks_max: int = Field(default=16, ge=1, le=10_000)  # each is CPU-bound at first
