@@ -27,6 +27,16 @@ install: .venv/installed ## Create .venv with the locked, hashed requirements
 run: install ## Start everything here, send the example, show what came of it (ONCE=1: then stop)
 	@$(BIN)/python -m ops.run
 
+TIER ?= smoke
+SEED ?= 1
+.PHONY: faults
+faults: install ## Break everything under load and count what is lost (TIER=smoke|pr|nightly|release SEED=n PART=k)
+	@$(BIN)/python -m tests.battery --tier $(TIER) --seed $(SEED) $(if $(PART),--part $(PART))
+
+.PHONY: faults-mutants
+faults-mutants: install ## Put deliberate bugs in, one at a time: the battery has to catch each
+	@$(BIN)/python -m tests.battery.power
+
 .PHONY: check
 check: install ## Format, lint, types, import contracts, lock freshness
 	$(BIN)/ruff format --check .

@@ -16,7 +16,7 @@ from bursar.exit import leave
 from bursar.faults import UNSAFE, UnsafeSetup, settings_fault
 from gateway.app import create_app
 from gateway.logs import write_json_logs
-from gateway.resources import open_resources
+from gateway.resources import Opening, open_resources
 from gateway.settings import Settings, read_settings
 from gateway.tokens import TokensFileInvalid
 
@@ -25,9 +25,9 @@ NOT_STARTED = 2
 _log = structlog.get_logger("gateway")
 
 
-async def serve(settings: Settings) -> None:
+async def serve(settings: Settings, opening: Opening = open_resources) -> None:
     """Serve until SIGTERM or SIGINT, then let running requests end."""
-    async with open_resources(settings) as resources:
+    async with opening(settings) as resources:
         server = uvicorn.Server(
             uvicorn.Config(
                 create_app(resources),

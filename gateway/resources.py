@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -116,6 +116,10 @@ class Resources:
     partners: Mapping[str, Partner]
     tokens: Tokens
     stops: Stops
+
+
+Opening = Callable[[Settings], AbstractAsyncContextManager[Resources]]
+"""How the process comes by its resources; the fault battery wraps them."""
 
 
 def resources_of(request: Request) -> Resources:

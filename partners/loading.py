@@ -1,10 +1,12 @@
-"""From the name of a partner's folder to its adapter."""
+"""From the name of a partner to its adapter."""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+import os
+import re
 from pathlib import Path
+from typing import Protocol
 
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
@@ -12,8 +14,17 @@ from pydantic_settings import SettingsError
 from bursar.errors import InvalidRequest
 from bursar.faults import settings_fault
 from partners.port import Partner
+from partners.transport import Below
 
 FOLDER = Path(__file__).parent
+NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
+
+
+class Build(Protocol):
+    """What `partners/<folder>/adapter.py` offers as `build`."""
+
+    def __call__(self, name: str, below: Below | None = None) -> Partner:
+        """Build the adapter that bears a name, from the settings PARTNER_<NAME>_…."""
 
 
 def names() -> tuple[str, ...]:
@@ -21,22 +32,40 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(file.parent.name for file in FOLDER.glob("*/adapter.py")))
 
 
-def load(name: str) -> Partner:
+def prefix(name: str) -> str:
+    """Return what the environment variables of one partner begin with."""
+    return f"PARTNER_{name.upper()}_"
+
+
+def load(name: str, below: Below | None = None) -> Partner:
     """Build the adapter of one partner from its own settings.
+
+    A partner's name is its folder's, unless PARTNER_<NAME>_RAIL names the folder: so one rail
+    serves several accounts or branches, each with a name, settings, accounts and a queue of its
+    own.
+
+    Args:
+        name: As in BURSAR_PARTNERS.
+        below: What carries requests instead of the network, where faults are injected.
 
     Raises:
         InvalidRequest: No folder has that name, or the partner's settings are not right.
     """
-    if name not in names():  # also keeps "a.b" and the like from importing something else
+    folder = os.environ.get(f"{prefix(name)}RAIL", name)
+    if folder != name and not NAME.fullmatch(name):
         raise InvalidRequest(
-            f"there is no partner {name!r}; there is {', '.join(names())}", field="partner"
+            f"no partner can be called {name!r}: lower-case letters, digits and _", field="partner"
         )
-    build: Callable[[], Partner] = importlib.import_module(f"partners.{name}.adapter").build
+    if folder not in names():  # also keeps "a.b" and the like from importing something else
+        raise InvalidRequest(
+            f"there is no partner {folder!r}; there is {', '.join(names())}", field="partner"
+        )
+    build: Build = importlib.import_module(f"partners.{folder}.adapter").build
     try:
-        partner = build()
+        partner = build(name, below)
     except (ValidationError, SettingsError) as error:
-        fault = settings_fault(error, f"PARTNER_{name.upper()}_")
+        fault = settings_fault(error, prefix(name))
         raise InvalidRequest(f"the settings of partner {name} are not right: {fault}") from error
     if partner.name != name:
-        raise TypeError(f"the adapter in partners/{name} calls itself {partner.name!r}")
+        raise TypeError(f"the adapter in partners/{folder}, as {name}, is called {partner.name!r}")
     return partner

@@ -19,7 +19,7 @@ from bursar.errors import BursarError, InvalidRequest
 from bursar.exit import leave
 from bursar.faults import UNSAFE, UnsafeSetup, settings_fault
 from workers.comparing import compare_books, compare_later
-from workers.resources import open_resources
+from workers.resources import Opening, open_resources
 from workers.schedules import keep_sweep_schedule, set_sweep_schedule
 from workers.serving import queues, workers
 from workers.settings import Settings
@@ -27,13 +27,15 @@ from workers.settings import Settings
 log = logging.getLogger("workers")
 
 
-async def serve(settings: Settings, wanted: Sequence[str]) -> None:
+async def serve(
+    settings: Settings, wanted: Sequence[str], opening: Opening = open_resources
+) -> None:
     """Serve queues until SIGTERM or SIGINT, then let running activities finish."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with open_resources(settings) as resources, contextlib.AsyncExitStack() as stack:
+    async with opening(settings) as resources, contextlib.AsyncExitStack() as stack:
         silent = await compare_books(resources)
         for worker in workers(settings, resources, wanted):
             await stack.enter_async_context(worker)

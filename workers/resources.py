@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from temporalio.client import Client
@@ -11,6 +11,7 @@ from temporalio.client import Client
 from activities.rules import Rules, read_rules
 from bursar import temporal
 from ledger.accounts import rail_accounts
+from ledger.books import Books
 from ledger.durability import check_durability
 from ledger.oversight import Oversight
 from ledger.postgres import PostgresBooks
@@ -25,10 +26,14 @@ class Resources:
     """What the activities and workers of one process share."""
 
     client: Client
-    books: PostgresBooks
+    books: Books
     oversight: Oversight
     partners: dict[str, Partner]
     rules: Rules
+
+
+Opening = Callable[[Settings], AbstractAsyncContextManager[Resources]]
+"""How a process comes by its resources; the fault battery wraps them."""
 
 
 @asynccontextmanager

@@ -29,7 +29,7 @@ class Settings(BaseSettings):
     temporal_address: str = "127.0.0.1:7233"
     temporal_namespace: str = "bursar"
     database_url: PostgresDsn  # no default: a worker must never guess whose books it writes
-    partners: Annotated[tuple[str, ...], Field(min_length=1)]  # folder names under partners/
+    partners: Annotated[tuple[str, ...], Field(min_length=1)]  # by name; see partners.loading.load
     rules_file: Path
     environment: Environment = Environment.TEST
     """Has to be what every partner's settings declare; so nothing live is reached by forgetting."""

@@ -21,21 +21,23 @@ from partners.simulator.settings import Mode, Settings
 from partners.transport import Below, Reply, Transport
 
 
-def build(below: Below | None = None) -> Simulator:
+def build(name: str, below: Below | None = None) -> Simulator:
     """Build the adapter from its settings in the environment.
 
     Args:
+        name: The partner's name in this installation.
         below: What carries requests instead of the network, where a test injects faults.
     """
-    return Simulator(of_this_partner.read(), below)
+    return Simulator(of_this_partner.read(name), below, name=name)
 
 
 class Simulator:
     """Speaks to one simulated bank."""
 
-    name = "simulator"
-
-    def __init__(self, settings: Settings, below: Below | None = None) -> None:
+    def __init__(
+        self, settings: Settings, below: Below | None = None, *, name: str = "simulator"
+    ) -> None:
+        self.name = name
         self._settings = settings
         self._transport = Transport(
             str(settings.url),

@@ -38,8 +38,8 @@ class Mode(StrEnum):
 class Settings(BaseSettings):
     """Read once, at start: a missing or mistyped value stops the process before it takes work.
 
-    Environment: PARTNER_SIMULATOR_<FIELD>, or a file of that name in lower case in the directory
-    that BURSAR_SECRETS_DIR names.
+    Environment: PARTNER_SIMULATOR_<FIELD> (or with another name that this rail is given), or a file
+    of that name in lower case in the directory that BURSAR_SECRETS_DIR names.
     """
 
     model_config = SettingsConfigDict(
@@ -103,6 +103,8 @@ def _is_webhook_secret(secret: str) -> bool:
         return False
 
 
-def read() -> Settings:
+def read(name: str = "simulator") -> Settings:
     """Read the settings from the environment and from the directory of secrets, where one is."""
-    return Settings(_secrets_dir=os.environ.get("BURSAR_SECRETS_DIR"))
+    return Settings(
+        _env_prefix=f"PARTNER_{name.upper()}_", _secrets_dir=os.environ.get("BURSAR_SECRETS_DIR")
+    )

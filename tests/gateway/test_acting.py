@@ -16,9 +16,9 @@ from bursar.actions import Verdict
 from bursar.payments import PaymentState
 from ops.temporal import LocalTemporal
 from tests.gateway.conftest import gateway_at
-from tests.gateway.forwarder import Forwarder
 from tests.gateway.recorder import ANSWER_WITH, END
 from tests.gateway.stand import Gateway, new_payout_id, register_payout
+from tests.links import Link
 
 RESOLUTION = {"outcome": "paid", "evidence": "statement line 7"}
 BODIES: dict[str, dict[str, Any]] = {
@@ -239,7 +239,7 @@ async def test_a_word_is_kept_while_temporal_is_down_and_told_when_the_call_is_r
     books_url: str, temporal: LocalTemporal, recorders: Client, tmp_path: Path
 ) -> None:
     async with (
-        Forwarder.to(temporal.address, mended=False) as line,
+        Link.to(temporal.address, mended=False) as line,
         gateway_at(books_url, line.address, tmp_path) as gateway,
     ):
         payout = await run_payout(recorders, gateway)

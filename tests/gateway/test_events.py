@@ -12,7 +12,6 @@ import httpx
 
 from gateway.bodies import EVENT_BYTES_MAX
 from tests.gateway.conftest import gateway_at
-from tests.gateway.forwarder import Forwarder
 from tests.gateway.stand import (
     OTHER_SECRET,
     Gateway,
@@ -21,6 +20,7 @@ from tests.gateway.stand import (
     register_payout,
     signed,
 )
+from tests.links import Link
 
 
 async def rows(admin_url: str) -> list[asyncpg.Record]:
@@ -169,7 +169,7 @@ async def test_an_event_is_not_acknowledged_while_the_database_is_away(
     books_url: str, tmp_path: Path
 ) -> None:
     async with (
-        Forwarder.to(books_url) as line,
+        Link.to(books_url) as line,
         gateway_at(line.url(books_url), "127.0.0.1:1", tmp_path) as gateway,
     ):
         headers = signed(RAW, "evt_1")

@@ -17,7 +17,6 @@ from bursar import names
 from bursar.reports import EventKind, PartnerEvent
 from ops.temporal import LocalTemporal
 from tests.gateway.conftest import gateway_at
-from tests.gateway.forwarder import Forwarder
 from tests.gateway.recorder import END
 from tests.gateway.stand import (
     Gateway,
@@ -29,6 +28,7 @@ from tests.gateway.stand import (
     signed,
     until,
 )
+from tests.links import Link
 
 TOO_LONG_FOR_A_WORKFLOW_ID = "x" * 1_100
 
@@ -139,7 +139,7 @@ async def test_events_are_taken_in_while_temporal_is_down_and_delivered_once_it_
     books_url: str, admin_url: str, temporal: LocalTemporal, recorders: Client, tmp_path: Path
 ) -> None:
     async with (
-        Forwarder.to(temporal.address, mended=False) as line,
+        Link.to(temporal.address, mended=False) as line,
         gateway_at(books_url, line.address, tmp_path) as gateway,
     ):
         payment_id = await register_payout(gateway.books)
@@ -178,7 +178,7 @@ async def test_events_flow_again_after_temporal_was_lost_in_between(
     books_url: str, admin_url: str, temporal: LocalTemporal, recorders: Client, tmp_path: Path
 ) -> None:
     async with (
-        Forwarder.to(temporal.address) as line,
+        Link.to(temporal.address) as line,
         gateway_at(books_url, line.address, tmp_path) as gateway,
     ):
         for _ in range(2):
@@ -196,7 +196,7 @@ async def test_the_relay_outlives_a_lost_database(
     books_url: str, admin_url: str, temporal: LocalTemporal, recorders: Client, tmp_path: Path
 ) -> None:
     async with (
-        Forwarder.to(books_url) as line,
+        Link.to(books_url) as line,
         gateway_at(line.url(books_url), temporal.address, tmp_path) as gateway,
     ):
         await line.cut()

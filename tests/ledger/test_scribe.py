@@ -20,8 +20,8 @@ from ledger.migrate import ensure_login, upgrade
 from ledger.postgres import PostgresBooks
 from ops.postgres import LocalPostgres
 from tests.ledger.conftest import open_usual_accounts
-from tests.ledger.proxy import Loss, lossy_proxy
 from tests.ledger.steps import ANA, BEN, breaks, deposit, transfer, until
+from tests.links import Link, Loss
 
 
 @pytest.mark.faults
@@ -29,13 +29,13 @@ from tests.ledger.steps import ANA, BEN, breaks, deposit, transfer, until
 async def test_a_lost_commit_reply_books_once_and_answers(
     books: PostgresBooks, books_url: str, loss: Loss
 ) -> None:
-    async with lossy_proxy(books_url) as (proxy, url), PostgresBooks.open(url) as far:
+    async with Link.to(books_url) as link, PostgresBooks.open(link.url(books_url)) as far:
         await far.write(deposit("d/1", 1_000))
-        proxy.lose(loss, holding=b"t/lost")
+        link.lose(loss, holding=b"t/lost")
         answers = await asyncio.gather(
             far.write(transfer("t/lost", 10)), *(far.write(transfer(f"t/{n}", 1)) for n in range(9))
         )
-        assert proxy.lost == [loss]
+        assert link.lost == [loss]
     # The lost request was never booked before the second try; the lost reply's booking was.
     assert [answer.repeated for answer in answers] == [loss == "reply"] * 10
     assert {answer.refusal for answer in answers} == {None}
@@ -86,11 +86,14 @@ async def test_who_gives_up_after_a_lost_reply_never_says_that_nothing_was_writt
     loss: Loss | None,
     sqlstate: str,
 ) -> None:
-    async with lossy_proxy(books_url) as (proxy, url), PostgresBooks.open(url, lanes=1) as far:
+    async with (
+        Link.to(books_url) as link,
+        PostgresBooks.open(link.url(books_url), lanes=1) as far,
+    ):
         await far.write(deposit("d/1", 1_000))
         await make_fail(owner, "t/lost", sqlstate)
         if loss is not None:
-            proxy.lose(loss, holding=b"t/lost")
+            link.lose(loss, holding=b"t/lost")
         answers = await asyncio.gather(
             far.write(transfer("t/lost", 10)),
             *(far.write(transfer(f"t/{n}", 1)) for n in range(3)),

@@ -71,6 +71,35 @@ def test_the_adapter_is_built_from_its_environment_and_from_files_of_secrets(
     assert partner.guarantees.key_lifetime is None
 
 
+def test_one_rail_serves_several_partners_each_with_a_name_and_settings_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, mode in (("north", "lookup_only"), ("south", "keys_and_lookup")):
+        prefix = f"PARTNER_{name.upper()}_"
+        monkeypatch.setenv(f"{prefix}RAIL", "simulator")
+        monkeypatch.setenv(f"{prefix}URL", "http://127.0.0.1:9")
+        monkeypatch.setenv(f"{prefix}API_KEY", "key")
+        monkeypatch.setenv(f"{prefix}WEBHOOK_SECRET", SECRET)
+        monkeypatch.setenv(f"{prefix}MODE", mode)
+
+    north, south = load("north"), load("south")
+
+    assert (north.name, south.name) == ("north", "south")
+    assert north.guarantees.key_lifetime is None
+    assert south.guarantees.key_lifetime is not None
+
+
+def test_a_partner_of_an_unknown_rail_or_with_an_impossible_name_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PARTNER_NORTH_RAIL", "nowhere")
+    monkeypatch.setenv("PARTNER_NORTH-EAST_RAIL", "simulator")
+    for name in ("north", "north-east"):
+        with pytest.raises(InvalidRequest) as refused:
+            load(name)
+        assert refused.value.field == "partner"
+
+
 def test_an_adapter_without_an_address_or_a_key_does_not_start(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -1,0 +1,1 @@
+"""The fault battery: real processes, real faults, and figures that have to be zero."""

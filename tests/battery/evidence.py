@@ -1,0 +1,159 @@
+"""Evidence: what the banks' own books, the register and the backend's diary say, side by side."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.battery.diary import lines
+from tests.battery.plan import BREACHES
+
+
+@dataclass(frozen=True)
+class BankLine:
+    """One movement on our account, by the bank's own book; credits to us positive."""
+
+    partner: str
+    reference: str
+    kind: str
+    amount_minor: int
+    currency: str
+
+    @property
+    def payment_id(self) -> str:
+        return self.reference.rpartition("-")[0]
+
+
+@dataclass(frozen=True)
+class BankPayout:
+    """One payout as the bank has it."""
+
+    partner: str
+    reference: str
+    truth: str
+    amount_minor: int
+    currency: str
+    quirks: tuple[str, ...]
+
+
+@dataclass
+class BankBook:
+    """Everything that one bank has in its file."""
+
+    lines: list[BankLine] = field(default_factory=list)
+    payouts: list[BankPayout] = field(default_factory=list)
+    balances: dict[str, int] = field(default_factory=dict)
+    misbehaviours: list[str] = field(default_factory=list)
+    """Each time that it did something wrong."""
+    at_work: int = 0
+    """Steps and deliveries that are not done."""
+
+
+def read_bank(partner: str, file: Path) -> BankBook:
+    """Read a bank's file, past the bank."""
+    book = BankBook()
+    with _opened(file) as db:
+        for row in db.execute("SELECT reference, kind, amount_minor, currency FROM lines"):
+            book.lines.append(BankLine(partner, *row))
+        for row in db.execute(
+            "SELECT reference, truth, amount_minor, currency, quirks FROM payouts"
+        ):
+            reference, truth, amount_minor, currency, quirks = row
+            book.payouts.append(
+                BankPayout(partner, reference, truth, amount_minor, currency, _names(quirks))
+            )
+        book.balances = dict(db.execute("SELECT currency, booked_minor FROM balances"))
+        for (quirks,) in db.execute("SELECT quirks FROM tries"):
+            book.misbehaviours += _names(quirks)
+        book.at_work = _at_work(db)
+    return book
+
+
+def at_work(file: Path) -> int:
+    """Return how many steps and deliveries a bank has before it."""
+    with _opened(file) as db:
+        return _at_work(db)
+
+
+def truth_of(file: Path, reference: str) -> list[str]:
+    """Return what a bank's payouts of one reference have truly come to."""
+    with _opened(file) as db:
+        found = db.execute("SELECT truth FROM payouts WHERE reference = ?", (reference,))
+        return [row[0] for row in found]
+
+
+def doubled_references(file: Path) -> list[str]:
+    """Return the references that a bank has debited more than once, but for its own mistakes."""
+    with _opened(file) as db:
+        found = db.execute(
+            "SELECT l.reference, t.quirks FROM lines l JOIN tries t ON t.reference = l.reference"
+            " WHERE l.kind = 'payout' GROUP BY l.reference HAVING count(*) > 1"
+        )
+        return [reference for reference, quirks in found if not BREACHES & set(_names(quirks))]
+
+
+class _opened:
+    """A read-only connection, closed at the end of the block."""
+
+    def __init__(self, file: Path) -> None:
+        self._db = sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=10)
+
+    def __enter__(self) -> sqlite3.Connection:
+        return self._db
+
+    def __exit__(self, *_: object) -> None:
+        self._db.close()
+
+
+def _at_work(db: sqlite3.Connection) -> int:
+    steps = db.execute("SELECT count(*) FROM steps").fetchone()[0]
+    queued = db.execute("SELECT count(*) FROM deliveries WHERE state = 'queued'").fetchone()[0]
+    return int(steps + queued)
+
+
+def _names(quirks: str) -> tuple[str, ...]:
+    told: dict[str, Any] = json.loads(quirks)
+    groups = ("answer", "lifecycle", "webhook", "lookup")
+    return tuple(told[group] for group in groups if isinstance(told.get(group), str))
+
+
+@dataclass
+class Told:
+    """What the backend has in its diary of one payment."""
+
+    kind: str = "payout"
+    request: dict[str, Any] = field(default_factory=dict)
+    asked: bool = False
+    acknowledged: bool = False
+    end: str | None = None
+    states: list[str] = field(default_factory=list)
+    verdicts: list[str] = field(default_factory=list)
+    conflicts_missed: int = 0
+    """How often other content under the same id was taken for the same payment."""
+
+
+def read_diary(path: Path) -> dict[str, Told]:
+    """Read the backend's diary."""
+    told: dict[str, Told] = defaultdict(Told)
+    for line in lines(path):
+        of = told[line["id"]]
+        of.kind = line["kind"]
+        answer = line.get("answer") or {}
+        op, asked, ok = line["op"], line["phase"] == "asked", bool(answer.get("ok"))
+        if op == "start" and asked and not of.asked:
+            of.asked, of.request = True, line["request"]
+        elif op == "start" and line.get("probe") == "other_content":
+            of.conflicts_missed += ok
+        elif op == "start" and ok:
+            of.acknowledged = True
+        elif op == "result" and ok:
+            of.end = answer["state"]
+        elif op == "status" and ok:
+            of.states.append(answer["state"])
+        elif op == "cancel" and answer.get("verdict"):
+            of.verdicts.append(answer["verdict"])
+    return dict(told)

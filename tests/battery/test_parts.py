@@ -1,0 +1,227 @@
+"""The battery's own parts: a fault that is ordered comes once, and a violation never passes."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ops.program import ROOT
+from tests.battery import power, report
+from tests.battery.diary import Diary
+from tests.battery.evidence import BankBook, Told, read_bank, read_diary
+from tests.battery.judge import ZEROS, Case, Findings, judge
+from tests.battery.orders import MISSING_POINTS, POINTS, Fate, Orders, Swallowed
+from tests.battery.plan import as_request, dated, deed
+from tests.battery.tiers import TIERS
+
+REQUEST = {
+    "id": "po_1",
+    "account": "wallet/acme/EUR",
+    "amount": {"amount_minor": 1250, "currency": "EUR"},
+}
+
+
+def test_each_order_is_carried_out_once_however_many_come_by(tmp_path: Path) -> None:
+    orders = Orders(tmp_path)
+    orders.give("K7", "soft", 1)
+    first, second = Fate(Orders(tmp_path)), Fate(Orders(tmp_path))
+
+    with pytest.raises(Swallowed):
+        first.meet("K7")
+    second.meet("K7")
+
+    assert orders.done() == {("K7", "soft"): 1}
+    assert orders.waiting() == 0
+
+
+def test_an_order_for_one_point_kills_nobody_at_another(tmp_path: Path) -> None:
+    orders = Orders(tmp_path)
+    orders.give("K10", "hard", 1)
+    Fate(orders).meet("K1")  # K10 begins like K1
+    assert orders.withdraw() == ["K10.000001.hard"]
+
+
+def test_a_hard_death_is_signal_9_of_the_process_itself(tmp_path: Path) -> None:
+    Orders(tmp_path).give("K5", "hard", 1)
+    program = (
+        "import sys, pathlib; from tests.battery.orders import Fate, Orders;"
+        "Fate(Orders(pathlib.Path(sys.argv[1]))).meet('K5'); print('alive')"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)], cwd=ROOT, capture_output=True, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (-signal.SIGKILL, b"")
+
+
+def test_a_seed_gives_the_same_plan_and_only_requests_that_are_valid() -> None:
+    for number in range(1, 400):
+        planned = deed(7, number)
+        assert planned == deed(7, number)
+        as_request(planned.kind, dated(planned))
+    assert [deed(7, n) for n in range(1, 20)] != [deed(8, n) for n in range(1, 20)]
+
+
+def test_every_crash_point_of_the_reference_is_there_or_named_as_missing() -> None:
+    assert {*POINTS, *MISSING_POINTS} == {f"K{number}" for number in range(1, 19)}
+
+
+def test_the_diary_goes_on_where_a_crash_has_torn_it(tmp_path: Path) -> None:
+    path = tmp_path / "client.jsonl"
+    start = {"op": "start", "id": "po_1", "kind": "payout"}
+    diary = Diary(path)
+    diary.write({**start, "phase": "asked", "request": REQUEST})
+    with path.open("a") as file:
+        file.write('{"op": "start", "id": "po_1", "kind": "pay')
+
+    diary.close()
+    again = Diary(path)
+    assert again.of("po_1").request == REQUEST
+    assert not again.of("po_1").acknowledged
+    again.write({**start, "phase": "answered", "answer": {"ok": True, "existed": False}})
+    again.close()
+
+    assert read_diary(path)["po_1"].acknowledged
+    assert all(json.loads(line) for line in path.read_text().splitlines())
+
+
+def bank_file(folder: Path, *, debits: int) -> Path:
+    """Make a bank's file in which one reference was debited so many times."""
+    file = folder / f"bank_{debits}.sqlite"
+    db = sqlite3.connect(file)
+    db.executescript((ROOT / "partners/simulator/bank/schema.sql").read_text())
+    for number in range(1, debits + 1):
+        db.execute(
+            "INSERT INTO payouts (id, reference, amount_minor, currency, beneficiary, truth, told,"
+            " created_at, visible_at, quirks)"
+            " VALUES (?, 'po_1-1', 1250, 'EUR', '{}', 'paid', 'paid', 'now', 0, '{}')",
+            (number,),
+        )
+        db.execute(
+            "INSERT INTO lines (booked_at, value_on, amount_minor, currency, balance_minor,"
+            " reference, kind, payout)"
+            " VALUES ('now', 'now', -1250, 'EUR', 0, 'po_1-1', 'payout', ?)",
+            (number,),
+        )
+    db.commit()
+    db.close()
+    return file
+
+
+def a_case(bank: BankBook, *, state: str = "settled", told: str = "settled") -> Case:
+    """Return the evidence of one payout that our side believes to be paid once."""
+    payment: dict[str, Any] = {
+        **{"id": "po_1", "kind": "payout", "state": state, "terms": "{}", "content_hash": "h"},
+        **{"amount_minor": 1250, "currency": "EUR", "created_by": "maker"},
+    }
+    return Case(
+        told={"po_1": Told(asked=True, acknowledged=True, end=told)},
+        banks={"keyed": bank},
+        payments={"po_1": payment},
+        attempts={"po_1-1": {"payment_id": "po_1", "opened_at": 0}},
+        approvals={},
+        open_cases={},
+        nostro={("po_1", "EUR"): -1250},
+        totals={},
+        ledger=[],
+        holds=[],
+    )
+
+
+def test_a_payout_that_was_paid_once_is_no_violation(tmp_path: Path) -> None:
+    assert not judge(a_case(read_bank("keyed", bank_file(tmp_path, debits=1)))).any
+
+
+def test_a_booking_that_the_bank_has_twice_fails_the_run(tmp_path: Path) -> None:
+    findings = judge(a_case(read_bank("keyed", bank_file(tmp_path, debits=2))))
+    assert findings.figures()["doubled"] == 1
+    assert findings.figures()["unmatched_movement"] == 1
+    assert not report.passed(figures_of(findings))
+
+
+def test_a_settled_payout_that_the_bank_has_never_paid_fails_the_run(tmp_path: Path) -> None:
+    findings = judge(a_case(read_bank("keyed", bank_file(tmp_path, debits=0))))
+    assert findings.figures()["lost"] == 1
+    assert findings.figures()["misled_client"] == 1
+    assert not report.passed(figures_of(findings))
+
+
+def test_a_client_that_was_told_of_a_cancel_and_was_paid_fails_the_run(tmp_path: Path) -> None:
+    bank = read_bank("keyed", bank_file(tmp_path, debits=1))
+    findings = judge(a_case(bank, state="cancelled", told="cancelled"))
+    assert findings.figures()["misled_client"] == 1
+
+
+def figures_of(findings: Findings) -> dict[str, Any]:
+    return {**findings.figures(), "invariants": {}, "rebuild_differences": 0, "broken": []}
+
+
+def test_a_run_that_is_clean_passes_and_one_that_broke_down_does_not() -> None:
+    clean = figures_of(Findings())
+    assert report.passed(clean)
+    assert not report.passed({**clean, "broken": ["it never came to rest"]})
+    assert not report.passed({**clean, "invariants": {"INV-08": 1}})
+    for name in ZEROS:
+        assert not report.passed({**clean, name: 1})
+
+
+def test_the_parts_of_a_run_are_added_up() -> None:
+    part = {
+        **figures_of(Findings()),
+        **{"tier": "release", "seed": 1, "hard_kills": 50, "time_to_drain": 3.0},
+        "per_K": {"K1": {"hard": 2, "soft": 3}},
+    }
+    whole = report.merged([part, {**part, "doubled": 1, "time_to_drain": 9.0}])
+    assert (whole["hard_kills"], whole["doubled"], whole["time_to_drain"]) == (100, 1, 9.0)
+    assert whole["per_K"] == {"K1": {"hard": 4, "soft": 6}}
+    assert not report.passed(whole)
+
+
+def test_the_parts_of_a_tier_are_at_least_the_tier() -> None:
+    for tier in TIERS.values():
+        share = tier.part()
+        assert share.payments * tier.parts >= tier.payments
+        assert share.hard_kills * tier.parts >= tier.hard_kills
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(1200)
+def test_nothing_is_doubled_or_lost_whatever_is_killed_cut_or_lied_about(tmp_path: Path) -> None:
+    """The smoke tier: K1-K14, K16, K+, P1-P16, W1-W5, D1, T1, N1 against INV-01 to INV-30."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "tests.battery", "--seed", "1", "--home", str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr[-6_000:]
+    told = json.loads(ended.stdout.splitlines()[-1])
+    assert told["payments_attempted"] == TIERS["smoke"].payments
+    assert told["hard_kills"] + told["soft_kills"] > 0
+
+
+def test_every_deliberate_bug_still_applies_and_says_what_has_to_catch_it() -> None:
+    """A patch that no longer applies has to be made anew on the code as it is now."""
+    mutants = power.mutants()
+    assert len(mutants) >= 40
+    for mutant in mutants:
+        assert re.search(r"INV-\d\d|" + "|".join(ZEROS), mutant.says), mutant.name
+        power.apply(mutant, ROOT, only_check=True)
+
+
+def test_a_patch_for_other_code_is_named_and_not_tried(tmp_path: Path) -> None:
+    (tmp_path / "other.py").write_text("something else\n")
+    patch = tmp_path / "old.patch"
+    patch.write_text(
+        "It was another time: lost\n--- a/other.py\n+++ b/other.py\n@@ -1 +1 @@\n-gone\n+back\n"
+    )
+    with pytest.raises(power.DoesNotApply, match=r"old\.patch no longer applies"):
+        power.apply(power.Mutant("old", "lost", patch), tmp_path)

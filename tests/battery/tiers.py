@@ -1,0 +1,71 @@
+"""Tiers: how much each run tries, and how long it may take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True)
+class Tier:
+    """One size of a run."""
+
+    name: str
+    payments: int
+    hard_kills: int
+    soft_kills: int
+    db_restarts: int
+    server_restarts: int
+    freezes: int
+    bank_kills: int
+    program_kills: int
+    """Workers and gateways that are killed wherever they just are."""
+    storms: int
+    """Spells of bad weather on the lines between processes."""
+    minutes: int
+    """Wall time on two idle cores."""
+    parts: int = 1
+    workers: int = 2
+    gateways: int = 2
+    at_once: int = 48
+    """How many payments the backend keeps open at the same time."""
+    contradictions: float = 0.008
+    """Share of the payouts at the bank with keys about which it contradicts itself."""
+    is_for_power: bool = False
+    """Whether it tries a deliberate bug: then the first violation ends it."""
+
+    def part(self) -> Tier:
+        """Return one part's share of the tier, rounded up."""
+
+        def share(number: int) -> int:
+            return -(-number // self.parts)
+
+        return replace(
+            self,
+            payments=share(self.payments),
+            hard_kills=share(self.hard_kills),
+            soft_kills=share(self.soft_kills),
+            db_restarts=share(self.db_restarts),
+            server_restarts=share(self.server_restarts),
+            freezes=share(self.freezes),
+            bank_kills=share(self.bank_kills),
+            program_kills=share(self.program_kills),
+            storms=share(self.storms),
+        )
+
+
+TIERS = {
+    tier.name: tier
+    for tier in (
+        Tier(
+            *("power", 120, 4, 60, 0, 0, 1, 0, 0, 4, 3),
+            gateways=1,
+            contradictions=0.08,
+            is_for_power=True,
+        ),
+        Tier("smoke", 300, 10, 60, 1, 1, 1, 1, 1, 8, 4, gateways=1),
+        Tier("pr", 2_000, 60, 800, 5, 5, 5, 5, 5, 40, 15),
+        Tier("nightly", 20_000, 250, 10_000, 40, 40, 40, 40, 40, 400, 60, parts=4),
+        Tier("release", 100_000, 1_000, 50_000, 200, 200, 200, 200, 200, 2_000, 240, parts=20),
+    )
+}
+"""`power` is what the deliberate bugs are tried with: small, and ended by the first violation."""
