@@ -49,3 +49,7 @@ test: install ## Run every test on real PostgreSQL and a real Temporal server
 	@if [ -x $(POSTGRES_15)/initdb ]; \
 	then BURSAR_TEST_POSTGRES_BIN=$(POSTGRES_15) $(BIN)/pytest -n 2 --dist loadfile $(ON_15); \
 	else echo "No PostgreSQL 15 in $(POSTGRES_15): the books were tested on 18 alone"; fi
+
+.PHONY: bench-ledger
+bench-ledger: install ## Measure the books beside PostgreSQL's own floor (QUICK=1: two minutes)
+	@$(BIN)/python -m benchmarks.ledger $(if $(QUICK),--quick,--report docs/benchmarks) $(ARGS)
