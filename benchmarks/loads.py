@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable
 
 import asyncpg
 
 from benchmarks.books import CURRENCY, DAY, PARTNER, WALLETS, wallet
-from bursar.ids import attempt_key, new_payout_id, new_transfer_id
+from bursar.ids import attempt_key, new_transfer_id
 from bursar.payments import PaymentKind, PaymentState
 from ledger import postings
 from ledger.batch import WRITE, answer, rows_of
@@ -26,6 +27,16 @@ REQUEST = {
 }
 TERMS = {"route": PARTNER, "fee_rule": "1", "policy": "default"}
 
+_WALLETS = [wallet(number) for number in range(WALLETS)]
+_RUN = new_transfer_id().removeprefix("tr_")[:14]
+_numbers = itertools.count()
+
+
+def _new_id(prefix: str) -> str:
+    """Return an id that sorts by age, as those that callers make and save beforehand."""
+    return f"{prefix}{_RUN}{next(_numbers):012d}"
+
+
 Caller = Callable[[], AsyncGenerator[object]]
 """One caller's endless work; each step that it yields is one change that has been committed."""
 
@@ -33,7 +44,7 @@ Caller = Callable[[], AsyncGenerator[object]]
 def posting(source: str, target: str) -> Change:
     """Return one transfer between two accounts: a header, two entries, two balances."""
     return Change(
-        key=f"{new_transfer_id()}/transfer",
+        key=f"{_new_id('tr_')}/transfer",
         kind="transfer",
         actor="benchmark",
         legs=postings.transfer(source, target, CURRENCY, amount_minor=AMOUNT_MINOR),
@@ -43,9 +54,9 @@ def posting(source: str, target: str) -> Change:
 
 def two_wallets() -> tuple[str, str]:
     """Return two different wallets, any two."""
-    source = random.randrange(WALLETS // 2)  # noqa: S311
-    target = random.randrange(WALLETS // 2, WALLETS)  # noqa: S311
-    return wallet(source), wallet(target)
+    half = len(_WALLETS) // 2
+    source, target = int(random.random() * half), int(random.random() * half)  # noqa: S311
+    return _WALLETS[source], _WALLETS[half + target]
 
 
 def plain(books: Books) -> Caller:
@@ -90,7 +101,7 @@ def payouts(books: Books) -> Caller:
 
     async def work() -> AsyncGenerator[object]:
         while True:
-            for step in payout_steps(new_payout_id(), two_wallets()[0]):
+            for step in payout_steps(_new_id("po_"), two_wallets()[0]):
                 yield _booked(await books.write(step))
 
     return work
