@@ -73,7 +73,10 @@ test: install ## Run every test on real PostgreSQL and a real Temporal server
 	else echo "No PostgreSQL 15 in $(POSTGRES_15): the books were tested on 18 alone"; fi
 
 ROUNDS ?= 10000
-SEED ?= 1
 .PHONY: races
 races: install ## Race cancel, claim, approval and spends: ROUNDS=10000 SEED=1
 	$(BIN)/python -m tests.races --rounds $(ROUNDS) --seed $(SEED)
+
+.PHONY: bench-ledger
+bench-ledger: install ## Measure the books beside PostgreSQL's own floor (QUICK=1: two minutes)
+	@$(BIN)/python -m benchmarks.ledger $(if $(QUICK),--quick,--report docs/benchmarks) $(ARGS)

@@ -6,6 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import asyncpg
@@ -162,17 +163,15 @@ def check(change: Change) -> None:
 
 def _contradiction(change: Change) -> str | None:
     """Return what is wrong between the parts of a change."""
-    enters = [place for place, move in enumerate(change.moves) if move.before is None]
-    if enters != ([0] if change.opens is not None else []):
-        return "a payment enters the register by its first move, and only by that"
+    moves = change.moves
     if change.payment_id is None and (
-        change.moves or change.attempt or change.if_refused or change.closes_cases
+        moves or change.attempt or change.if_refused or change.closes_cases
     ):
         return "it moves, tries or ends the case of a payment and does not name it"
-    if any(
-        move.after != after.before
-        for move, after in zip(change.moves, change.moves[1:], strict=False)
-    ):
+    enters = [place for place, move in enumerate(moves) if move.before is None]
+    if enters != ([0] if change.opens is not None else []):
+        return "a payment enters the register by its first move, and only by that"
+    if len(moves) > 1 and any(move.after != after.before for move, after in pairwise(moves)):
         return "each move has to begin where the one before it has ended"
     return None
 
@@ -190,28 +189,32 @@ def _imbalance(change: Change) -> str | None:
 
 def touched(change: Change) -> frozenset[str]:
     """Return what two changes of one batch may not share: payments, events, changes built upon."""
-    names = {leg.hold for leg in change.legs if leg.hold is not None}
-    names.add(change.payment_id or change.key)
-    names.update(f"event/{row_id}" for row_id in change.applies_events)
+    names = [change.payment_id or change.key]
+    for leg in change.legs:
+        if leg.hold is not None:
+            names.append(leg.hold)
+        if leg.held > 0:
+            names.append(change.key)
+    if change.applies_events:
+        names += [f"event/{row_id}" for row_id in change.applies_events]
     if change.reverses is not None:
-        names.add(change.reverses)
-    if any(leg.held > 0 for leg in change.legs):
-        names.add(change.key)
+        names.append(change.reverses)
     return frozenset(names)
 
 
 def answer(change: Change, row: asyncpg.Record) -> Written | ContentConflict:
     """Return what the function's row says of a change."""
-    if row["fate"] == "conflict":
+    _, fate, refusal, state = row
+    if fate == "conflict":
         return ContentConflict(change.key)
-    held = row["fate"] == "held"
+    held = fate == "held"
     return Written(
         key=change.key,
-        refusal=Refusal(row["refusal"]) if row["refusal"] and not held else None,
-        held=HeldBack(row["refusal"]) if held else None,
-        state=PaymentState(row["state"]) if row["state"] else None,
-        stale=row["fate"] == "stale",
-        repeated=row["fate"] == "repeated",
+        refusal=Refusal(refusal) if refusal and not held else None,
+        held=HeldBack(refusal) if held else None,
+        state=PaymentState(state) if state else None,
+        stale=fate == "stale",
+        repeated=fate == "repeated",
     )
 
 

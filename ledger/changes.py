@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic_core import to_json
 
 from bursar.payments import PaymentKind, PaymentState
 
@@ -147,19 +148,23 @@ class Change(_Part):
 
         So a retry after midnight, or a webhook and a poll that prove the same step, agree.
         """
-        content = {
+        content = {  # In the order of the names, since that is the order they are digested in.
+            "attempt": self.attempt.key if self.attempt else None,
             "format": 1,
             "kind": self.kind,
-            "payment": self.payment_id,
-            "opens": self.opens.content_hash if self.opens else None,
-            "attempt": self.attempt.key if self.attempt else None,
             "legs": sorted(
-                (leg.account, leg.currency, leg.delta, leg.held, leg.hold or "", leg.releases)
-                for leg in self.legs
+                [
+                    (leg.account, leg.currency, leg.delta, leg.held, leg.hold or "", leg.releases)
+                    for leg in self.legs
+                ]
             ),
+            "opens": self.opens.content_hash if self.opens else None,
+            "payment": self.payment_id,
         }
-        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).digest()
+        canonical = to_json(content)
+        if not canonical.isascii() or b"\x7f" in canonical:  # All else both write the same.
+            canonical = json.dumps(content, separators=(",", ":")).encode()
+        return hashlib.sha256(canonical).digest()
 
 
 class Refusal(StrEnum):
