@@ -71,13 +71,21 @@ async def cancel_against_claim(stage: Stage, rng: Random) -> str:
 
 
 async def cancel_against_approve(stage: Stage, rng: Random) -> str:
-    """A1: one approves, and the payout goes; another cancels: one of them wins."""
+    """A1: one approves, and the payout goes; another cancels: one of them wins.
+
+    Sometimes the cancel comes only with the word given, and so meets the hand-over.
+    """
     request = a_payout(amount_minor=ONE)
     await stage.left.open(request)
+    given, late = asyncio.Event(), rng.random() < 0.4
+
+    async def cancel() -> Told:
+        if late:
+            await given.wait()
+        return await stage.right.act(request.id, CANCEL)
+
     approved, cancelled = await together(
-        rng,
-        lambda: _approve_and_go(stage.left, request.id),
-        lambda: stage.right.act(request.id, CANCEL),
+        rng, lambda: _approve_and_go(stage.left, request.id, given), cancel
     )
     await _approval_was_told_truly(stage, request.id, approved)
     return await _judge(stage, request, cancelled[0])
@@ -112,8 +120,10 @@ async def expiry_against_approve(stage: Stage, rng: Random) -> str:
     return await _judge(stage, request)
 
 
-async def _approve_and_go(side: Side, payment_id: str) -> Told:
+async def _approve_and_go(side: Side, payment_id: str, given: asyncio.Event | None = None) -> Told:
     told = await side.act(payment_id, APPROVE)
+    if given is not None:
+        given.set()
     if told[1] is S.RESERVED:
         await side.hand_over(payment_id)
     return told
