@@ -230,14 +230,17 @@ class Bursar:
     async def _start(
         self, request: PayoutRequest | TransferRequest
     ) -> tuple[WorkflowHandle[Any, Any], bool]:
+        # By the id alone: the handle that a start gives knows only that run, and a payment may be
+        # given another one.
+        handle = self._handle(request.id)
         try:
-            return await _answered(start_run(self._client, request), request.id), False
+            await _answered(start_run(self._client, request), request.id)
         except WorkflowAlreadyStartedError:
-            handle = self._handle(request.id)
             known = await _answered(handle.describe(), request.id)
             if await known.memo_value(names.CONTENT_HASH_MEMO, None) != content_hash(request):
                 raise PaymentConflict(request.id) from None
             return handle, True
+        return handle, False
 
 
 def _require(request: object, model: type[PayoutRequest | TransferRequest]) -> None:
