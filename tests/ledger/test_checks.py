@@ -33,10 +33,8 @@ ONE_SIDED = [
     )
     for delta in (5, -5)
 ]
-WRITE_OFF = Change(
-    key="case/999/1", kind="case_writeoff", actor="mallory", effective_on=date(2026, 3, 2)
-)
 EMPTY = Change(key="made-up/fee", kind="fee", actor="mallory", effective_on=date(2026, 3, 2))
+WRITE_OFF = EMPTY.model_copy(update={"key": "case/999/1", "kind": "case_writeoff"})
 
 
 class Corruption(NamedTuple):
@@ -265,19 +263,16 @@ CORRUPTIONS = (
         "a second debit passes for the payment's own",
         {"partner_lines_within_payment"},
         (
-            """insert into partner_lines (partner, line_ref, payment_id, kind, amount_minor,
-                                          ordinal, fits, completes)
-               select 'bank', 'bl_' || n, 'po_settled', 'paid', 10000, n, true, true
-                 from generate_series(1, 2) n""",
+            "insert into partner_lines select 'bank', 'bl_' || n, 'po_settled', 'paid', 10000, n,"
+            " true, true from generate_series(1, 2) n",
         ),
     ),
     Corruption(
         "an event is set aside and nobody was told",
         {"set_aside_events_have_cases"},
         (
-            """insert into partner_events (partner, event_id, kind, detail, occurred_at, raw,
-                                           headers, set_aside_at)
-               values ('bank', 'evt_aside', 'paid', '', now(), '', '{}', now())""",
+            _event("1 minute", applied=False),
+            "update partner_events set set_aside_at = now()",
         ),
     ),
     Corruption(
