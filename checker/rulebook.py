@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from checker.findings import Rule
-from checker.rules import clients, holds, journal, lives, partners, people, records
+from checker.rules import clients, content, holds, journal, lives, partners, people, records
 
 INVARIANTS: tuple[Rule, ...] = (
     Rule("INV-01", "Every transaction sums to 0 in each currency", journal.sums),
@@ -16,7 +16,7 @@ INVARIANTS: tuple[Rule, ...] = (
     Rule("INV-08", "One live attempt, none anew without proof", partners.attempts_in_turn),
     Rule("INV-09", "Bank movements are ledger effects", partners.movements, ("banks",)),
     Rule("INV-10", "Ends are proven by what is on record", lives.proven),
-    Rule("INV-11", "Sent is what was asked and approved", partners.as_approved),
+    Rule("INV-11", "Sent is what was asked and approved", content.as_approved),
     Rule("INV-12", "Only listed moves; final is final", lives.moves),
     Rule("INV-13", "Nothing waits beyond its time in silence", lives.waits),
     Rule("INV-14", "Unfinished payments have one run", lives.run_for_each, ("runs",)),
@@ -46,7 +46,7 @@ FIGURES: tuple[Rule, ...] = (
     Rule("doubled", "More than one booking for a payment", partners.paid_once, ("banks",)),
     Rule("lost", "Taken from a client, and nothing is left of it", clients.lost, ("told",)),
     Rule("phantom", "A bank paid what no payment asked for", partners.phantoms, ("banks",)),
-    Rule("wrong_amount", "Paid otherwise than asked", partners.wrong_amounts, ("banks",)),
+    Rule("wrong_amount", "Paid otherwise than asked", content.wrong_amounts, ("banks",)),
     Rule("stuck_without_case", "Past its time, and nobody was called", lives.waits),
     Rule("misled_client", "Told what was not so", clients.told_the_truth, ("told",)),
     Rule("orphan_hold", "Held for no payment, or not held for one", holds.orphans),

@@ -8,8 +8,9 @@ from typing import Any
 from checker.facts import Facts
 from checker.findings import Finding
 from checker.rows import Payment, Told
+from checker.rules.content import ALIVE, content_hash
 from checker.rules.lives import NEVER_MOVED
-from checker.rules.partners import ALIVE, content_hash, lied_about
+from checker.rules.partners import lied_about
 
 CONFLICT = "conflict"
 """What every spelling of "this id has other content" has in it."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from checker.facts import Facts
 from checker.findings import Finding
 from checker.rows import Event, Payment
-from checker.rules.partners import payee_account
+from checker.rules.content import payee_account
 
 PAID_STATES = frozenset({"settled", "returned"})
 

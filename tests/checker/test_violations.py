@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import NamedTuple
 
 import pytest
 
 from checker.rulebook import FIGURES, INVARIANTS, SUMS
 from tests.checker.conftest import Copy, found
+from tests.checker.spoilt import Spoilt, an_entry, on, second_payout, told
 
 IBAN = "DE89370400440532013000"
 MONEY = {"wrong_balance"}
@@ -20,45 +20,6 @@ ALWAYS = {"partner_breach"}
 
 SETTLED = "payment_id = 'po_plain' AND after = 'settled'"
 HASH = "0" * 64
-
-
-class Spoilt(NamedTuple):
-    """One thing that is wrong, and every rule that has to find it."""
-
-    name: str
-    found: set[str]
-    sql: tuple[str, ...] = ()
-    bank: tuple[str, ...] = ()
-    told: tuple[dict[str, object], ...] = ()
-
-
-def told(op: str, payment_id: str, **answer: object) -> dict[str, object]:
-    at = "2026-01-01T00:00:00+00:00"
-    phases = {"op": op, "id": payment_id, "kind": "payout", "phase": "answered"}
-    return {"at": at, **phases, "answer": {"ok": True, "error": None, **answer}}
-
-
-def an_entry(change: str, *, of: str) -> str:
-    """Change the entry of a transaction on the account that was opened last."""
-    places = (
-        "SELECT account_id, e.seq FROM entries e JOIN transactions t ON t.id = e.transaction_id"
-        f" WHERE t.key = '{of}' ORDER BY account_id DESC LIMIT 1"
-    )
-    return on("entries", change, f"(account_id, seq) = ({places})")
-
-
-def on(table: str, change: str, where: str) -> str:
-    return f"UPDATE {table} SET {change} WHERE {where}"
-
-
-def second_payout(reference: str) -> str:
-    """Let the bank have one payout more, like that of po_plain."""
-    return (
-        "INSERT INTO payouts (reference, amount_minor, currency, beneficiary, truth, told,"
-        f" created_at, visible_at, quirks) SELECT '{reference}', amount_minor, currency,"
-        " beneficiary, 'pending', 'pending', '2099-01-01T00:00:00.000000Z', 0, quirks"
-        " FROM payouts WHERE reference = 'po_plain-1'"
-    )
 
 
 SPOILT = (
@@ -93,11 +54,7 @@ SPOILT = (
             " WHERE id = account_id AND path = 'own/EUR'",
         ),
     ),
-    Spoilt(
-        "entries can be changed",
-        {"INV-05"},
-        ("ALTER TABLE entries DISABLE TRIGGER frozen",),
-    ),
+    Spoilt("entries can be changed", {"INV-05"}, ("ALTER TABLE entries DISABLE TRIGGER frozen",)),
     Spoilt(
         "a login may write the journal",
         {"INV-05"},
@@ -121,11 +78,7 @@ SPOILT = (
             "UPDATE tries SET count = 2 WHERE reference = 'po_plain-1'",
         ),
     ),
-    Spoilt(
-        "a bank has what was never claimed",
-        {"INV-07"},
-        bank=(second_payout("po_ghost-1"),),
-    ),
+    Spoilt("a bank has what was never claimed", {"INV-07"}, bank=(second_payout("po_ghost-1"),)),
     Spoilt(
         "a bank had it before the claim",
         {"INV-07"},

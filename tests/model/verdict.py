@@ -41,55 +41,67 @@ def facts_of(
         accounts=_accounts(books),
         transactions=[_transaction(one, ids) for one in books.transactions.values()],
         entries=_entries(books),
-        holds=[
-            rows.Hold(
-                hold.transaction_id,
-                books.journal.accounts[hold.account].id,
-                hold.amount,
-                hold.captured,
-                hold.released,
-                hold.returned,
-            )
-            for hold in books.journal.holds.values()
-        ],
+        holds=_holds(books),
         payments=_payments(books),
         transitions=_transitions(books),
-        attempts=[
-            rows.Attempt(
-                a.key,
-                a.payment_id,
-                a.ordinal,
-                a.partner,
-                a.wire_hash,
-                a.opened_at,
-                a.sent_at,
-                a.first_sent_at,
-                a.result,
-            )
-            for a in books.attempts_by_key.values()
-        ],
+        attempts=_attempts(books),
         words=[
             rows.Word(w.attempt_key, w.verb, w.kind, w.code, w.evidence, w.answered_at or now)
             for w in books.words_kept
         ],
         events=_events(books),
-        approvals=[
-            rows.Approval(
-                a.payment_id,
-                a.principal,
-                a.decision,
-                a.role,
-                a.content_hash,
-                a.rule_version,
-                a.reason,
-                a.at,
-            )
-            for a in books.approvals_kept
-        ],
+        approvals=_approvals(books),
         cases=_cases(books),
         banks=[_bank(bank)],
         told=told,
     )
+
+
+def _holds(books: MemoryBooks) -> list[rows.Hold]:
+    return [
+        rows.Hold(
+            hold.transaction_id,
+            books.journal.accounts[hold.account].id,
+            hold.amount,
+            hold.captured,
+            hold.released,
+            hold.returned,
+        )
+        for hold in books.journal.holds.values()
+    ]
+
+
+def _attempts(books: MemoryBooks) -> list[rows.Attempt]:
+    return [
+        rows.Attempt(
+            a.key,
+            a.payment_id,
+            a.ordinal,
+            a.partner,
+            a.wire_hash,
+            a.opened_at,
+            a.sent_at,
+            a.first_sent_at,
+            a.result,
+        )
+        for a in books.attempts_by_key.values()
+    ]
+
+
+def _approvals(books: MemoryBooks) -> list[rows.Approval]:
+    return [
+        rows.Approval(
+            a.payment_id,
+            a.principal,
+            a.decision,
+            a.role,
+            a.content_hash,
+            a.rule_version,
+            a.reason,
+            a.at,
+        )
+        for a in books.approvals_kept
+    ]
 
 
 def _accounts(books: MemoryBooks) -> list[rows.Account]:
