@@ -158,6 +158,7 @@ STRANGERS = (
         "a[0]",
     ),
 )
+NAMELESS = "(a name without a letter)"
 INNER_STRANGERS = ("scale", "exponent", "minor", "fee_minor", "value", "rate", "__proto__", "")
 PAYEES_STRANGERS = (
     "address",
@@ -379,10 +380,11 @@ def entries() -> Iterator[Entry]:
 def _strangers() -> Iterator[Entry]:
     for name in STRANGERS:
         if "." not in name:
-            yield Entry("B-mass", f"field {name!r}", name, "x", "unknown_field", name)
+            yield Entry("B-mass", f"field {name!r}", name, "x", "unknown_field", name or NAMELESS)
     for name in INNER_STRANGERS:
         where = f"amount.{name}"
-        yield Entry("B-mass", f"field {where!r}", where, 2, "unknown_field")
+        field = f"amount.{name or NAMELESS}"
+        yield Entry("B-mass", f"field {where!r}", where, 2, "unknown_field", field)
     for name in PAYEES_STRANGERS:
         where = f"beneficiary.{name}"
         yield Entry("B-mass", f"field {where!r}", where, "x", "unknown_field")
