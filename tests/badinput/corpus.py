@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.badinput import accounts, amounts, requests, texts
+from tests.badinput import accounts, amounts, requests, texts, times
 from tests.badinput.entry import Entry
 
 ENTRIES: tuple[Entry, ...] = (
@@ -10,6 +10,7 @@ ENTRIES: tuple[Entry, ...] = (
     *accounts.entries(),
     *texts.entries(),
     *requests.entries(),
+    *times.entries(),
 )
 
 
