@@ -39,7 +39,6 @@ from tests.battery.profile import (
 from tests.battery.proxy import Weatherman
 from tests.battery.tiers import Tier
 
-
 START_TRIES = 3
 
 
