@@ -49,6 +49,18 @@ check: install ## Format, lint, types, import contracts, lock freshness
 lock: install ## Write requirements.lock anew from pyproject.toml
 	$(BIN)/python -m ops.lock
 
+LIVES ?= 1000000
+SEED ?= 1
+
+.PHONY: model
+model: install ## Live whole payments without I/O, with every fault (LIVES=1000000 SEED=1)
+	$(BIN)/python -m tests.model --lives $(LIVES) --seed $(SEED)
+
+.PHONY: fuzz
+fuzz: install ## Send the gateway many generated requests, and partners' readers many mutated bytes
+	BURSAR_FUZZ_CASES=$${CASES:-2000} BURSAR_FUZZ_MUTATIONS=$${MUTATIONS:-100000} \
+	  $(BIN)/pytest -p no:xdist --timeout 0 tests/badinput/test_openapi.py tests/badinput/test_partners.py
+
 POSTGRES_15 ?= /usr/lib/postgresql/15/bin
 # What the database itself promises: schema, guards, grants, the functions that write.
 ON_15 := $(addprefix tests/ledger/test_,migrate.py guards.py writing.py holds.py)
@@ -59,3 +71,12 @@ test: install ## Run every test on real PostgreSQL and a real Temporal server
 	@if [ -x $(POSTGRES_15)/initdb ]; \
 	then BURSAR_TEST_POSTGRES_BIN=$(POSTGRES_15) $(BIN)/pytest -n 2 --dist loadfile $(ON_15); \
 	else echo "No PostgreSQL 15 in $(POSTGRES_15): the books were tested on 18 alone"; fi
+
+ROUNDS ?= 10000
+.PHONY: races
+races: install ## Race cancel, claim, approval and spends: ROUNDS=10000 SEED=1
+	$(BIN)/python -m tests.races --rounds $(ROUNDS) --seed $(SEED)
+
+.PHONY: bench-ledger
+bench-ledger: install ## Measure the books beside PostgreSQL's own floor (QUICK=1: two minutes)
+	@$(BIN)/python -m benchmarks.ledger $(if $(QUICK),--quick,--report docs/benchmarks) $(ARGS)

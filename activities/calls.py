@@ -5,18 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
+from activities.conclusions import Conclusions, Evidence
 from activities.terms import Terms
-from bursar.ids import attempt_key
-from bursar.payments import PayoutRequest
-from bursar.reports import Accepted, Paid, Rejected, Report
+from bursar.ids import attempt_key, payment_of
+from bursar.payments import PayoutRequest, stored_content_hash
+from bursar.reports import Accepted, Paid, Rejected, Report, Unknown
 from ledger.books import AttemptRow, Books, PartnerWord, Payment
 from partners.port import Attempt, Guarantees, Partner
 
 MISSES_MIN = 2
 """How many look-ups, apart in time, have to miss before absence is believed."""
+
+
+class ContentChanged(RuntimeError):
+    """A stored request has another hash than its payment: a bug, or somebody has tampered."""
 
 
 class BodyChanged(RuntimeError):
@@ -38,6 +43,10 @@ class Call:
         """What was promised when the payout opened, or now where nothing was frozen."""
         return self.terms.guarantees or self.partner.guarantees
 
+    def permitted(self, fence: int) -> Call:
+        """Return the call as it stands with a new permission to send."""
+        return replace(self, row=self.row.model_copy(update={"fence": fence}))
+
     def check_body(self) -> None:
         """Refuse to send another body than was claimed.
 
@@ -54,6 +63,7 @@ class Calls:
     def __init__(self, books: Books, partners: Mapping[str, Partner]) -> None:
         self._books = books
         self._partners = partners
+        self._conclusions = Conclusions(books)
 
     async def open(self, payment: Payment) -> Call:
         """Return the call that a payment's newest attempt is about."""
@@ -86,6 +96,15 @@ class Calls:
                 evidence=report.evidence[:300],
             )
         )
+        if isinstance(report, Unknown) and report.differs:
+            await self._quarantine(call, verb, report)
+
+    async def _quarantine(self, call: Call, verb: str, report: Unknown) -> None:
+        """Call a person to an answer that echoes something else; the outcome stays unknown."""
+        evidence = Evidence(actor=f"partner:{call.partner.name}", id=f"{verb}/{call.attempt.key}")
+        text = f"the answer to {verb} echoes otherwise than asked: {', '.join(report.differs)}"
+        other = payment_of(report.other_reference) if report.other_reference else None
+        await self._conclusions.mismatch(call.payment, text, evidence, other)
 
     async def words(self, call: Call) -> list[PartnerWord]:
         """Return what the partner has said about this attempt, oldest first."""
@@ -104,10 +123,16 @@ class Calls:
             if word.verb == "find" and word.answered_at is not None and word.answered_at >= since
         ]
 
-    async def is_absent(self, call: Call) -> bool:
-        """Tell whether "not found" proves absence: past the lag, and missed more than once."""
+    async def is_absent(self, call: Call, asked_at: datetime) -> bool:
+        """Tell whether a look-up that missed proves absence: the second one, and past the lag.
+
+        Args:
+            call: The call that was looked up.
+            asked_at: The books' time before the partner was asked. When its answer was kept says
+                nothing: books that were away meanwhile make an early miss look like a late one.
+        """
         lag = call.guarantees.absence_after
-        if lag is None or await self.age(call.row) < lag:
+        if lag is None or asked_at - (call.row.sent_at or call.row.opened_at) < lag:
             return False
         misses = [word for word in await self.look_ups(call) if word.kind == "not_found"]
         return len(misses) >= MISSES_MIN
@@ -129,7 +154,13 @@ class Calls:
 
 
 def attempt_of(payment: Payment, ordinal: int) -> Attempt:
-    """Return an attempt of a payout, made of nothing but its stored request."""
+    """Return an attempt of a payout, made of nothing but its stored request.
+
+    Raises:
+        ContentChanged: The request is not what people approved, and the content hash stands for.
+    """
+    if stored_content_hash(payment.request) != payment.content_hash:
+        raise ContentChanged(payment.id)
     # Through JSON, since only there the strict models read dates from text.
     request = PayoutRequest.model_validate_json(json.dumps(payment.request))
     return Attempt(

@@ -48,6 +48,8 @@ class Evidence:
     event_row: int | None = None
     value_on: date | None = None
     closes_cases: bool = False
+    fence: int | None = None
+    """Given where it holds only as long as nobody else may have sent: see `never_sent`."""
 
 
 class PaymentMissing(RuntimeError):
@@ -73,6 +75,8 @@ class Conclusions:
 
     async def conclude(self, payment_id: str, word: Word, evidence: Evidence) -> Standing:
         """Book what a word proves, whatever the payment's state; return where it stands then."""
+        if isinstance(word, Paid) and await self._is_no_first_debit(payment_id, word, evidence):
+            return await self._quarantined(payment_id, evidence)
         steps: dict[type[Word], Callable[[Payment, Evidence], Awaitable[bool]]] = {
             Accepted: lambda payment, ev: self._accepted(payment, _ref(word), ev),
             Paid: lambda payment, ev: self._paid(payment, _ref(word), ev),
@@ -84,12 +88,56 @@ class Conclusions:
             decided = True  # it has moved, by us or by another: look again until nothing is left
         if evidence.event_row is not None:
             await self._books.set_event_aside(evidence.event_row, f"known: {payment.state}")
+        if not decided:
+            payment = await self.payment(payment_id)  # the word may have opened a case
         return Standing(
             payment_id=payment_id,
             state=payment.state,
             code=_code(word) if decided else None,
             partner_ref=_ref(word),
+            open_cases=payment.open_cases,
         )
+
+    async def never_sent(
+        self, payment_id: str, code: RejectionCode, evidence: Evidence
+    ) -> Standing:
+        """End a payout of which nothing has left, unless somebody may have sent it since.
+
+        It is our own no and not the partner's: the fence of `evidence` is that of the permission
+        to send which was used in vain. The books take no other word under it once a newer one is
+        given, and the payment is then left where it is.
+        """
+        payment = await self.payment(payment_id)
+        if payment.state in HELD:
+            await self._fail(payment, _released(payment), "void", code, evidence)
+            payment = await self.payment(payment_id)
+        failed = payment.state is PaymentState.FAILED
+        return standing_of(payment).model_copy(update={"code": code.value if failed else None})
+
+    async def _is_no_first_debit(self, payment_id: str, word: Paid, evidence: Evidence) -> bool:
+        """Tell whether a debit is another than this payment's one, and then give it to a person.
+
+        The first line that a partner names is the payment, whatever its state says by then. One
+        that is not handed over yet notes none: it may still be handed over, and find it paid.
+        """
+        payment = await self.payment(payment_id)
+        if word.line_ref is None or payment.state in UNCLAIMED:
+            return False
+        line = await self._books.note_line(
+            partner(payment), word.line_ref, payment.id, "paid", payment.amount_minor
+        )
+        if line.payment_id != payment.id:
+            text = f"{evidence.actor} tells one debit, {word.line_ref}, of two payments"
+            await self.mismatch(payment, text, evidence, line.payment_id)
+        elif not line.fits:
+            await self._paid_twice(payment, word.line_ref, evidence)
+        return line.payment_id != payment.id or not line.fits
+
+    async def _quarantined(self, payment_id: str, evidence: Evidence) -> Standing:
+        """Return where a payment stands that a word did not move, since a person has to look."""
+        if evidence.event_row is not None:
+            await self._books.set_event_aside(evidence.event_row, "a person has a case of it")
+        return standing_of(await self.payment(payment_id))
 
     async def _accepted(self, payment: Payment, ref: str | None, evidence: Evidence) -> bool:
         """Capture the hold, where it still stands."""
@@ -184,7 +232,12 @@ class Conclusions:
         ordinal = await self._ordinal(payment)
         granted = kind == "uncapture" and code == RejectionCode.CANCELLED
         after = PaymentState.CANCELLED if granted else PaymentState.FAILED
-        attempt = AttemptClosed(key=attempt_key(payment.id, ordinal), result="rejected", code=code)
+        attempt = AttemptClosed(
+            key=attempt_key(payment.id, ordinal),
+            result="rejected",
+            code=code,
+            fence=evidence.fence,
+        )
         await self._write(payment, kind, ordinal, evidence, after, legs, attempt, reason=code)
 
     async def _write(
@@ -217,24 +270,57 @@ class Conclusions:
 
     async def _paid_after_no(self, payment: Payment, evidence: Evidence) -> None:
         """Book money that left although the payment had ended without: suspense, and a case."""
+        detail = f"{evidence.actor} paid after {payment.state}"
+        case = CaseOpened(kind="contradiction", detail=detail)
+        reason = f"paid although {payment.state}"
+        await self._into_suspense(payment, "paid_after_failed", "", reason, case, evidence)
+
+    async def _paid_twice(self, payment: Payment, line_ref: str, evidence: Evidence) -> None:
+        """Book a debit that the partner made by itself, beside the payment's own: its breach."""
+        detail = f"{evidence.actor} debited it once more, as {line_ref}: ask for the money back"
+        case = CaseOpened(kind="paid_twice", detail=detail)
+        reason = "debited a second time by the partner"
+        await self._into_suspense(payment, "paid_twice", f"/{line_ref}", reason, case, evidence)
+
+    async def _into_suspense(
+        self,
+        payment: Payment,
+        kind: str,
+        which: str,
+        reason: str,
+        case: CaseOpened,
+        evidence: Evidence,
+    ) -> None:
+        """Book money that is gone without a reason, with the case that asks for one."""
         written = await self._books.write(
             Change(
-                key=f"{payment.id}/paid_after_failed",
-                kind="paid_after_failed",
+                key=f"{payment.id}/{kind}{which}",
+                kind=kind,
                 actor=evidence.actor,
-                reason=f"paid although {payment.state}",
+                reason=reason,
                 payment_id=payment.id,
                 legs=postings.paid_after_failed(
                     partner(payment), payment.currency, amount_minor=payment.amount_minor
                 ),
                 effective_on=evidence.value_on or today(),
                 evidence_id=evidence.id,
-                case=CaseOpened(
-                    kind="contradiction", detail=f"{evidence.actor} paid after {payment.state}"
-                ),
+                case=case,
             )
         )
         check_not_refused(written)
+
+    async def mismatch(
+        self, payment: Payment, text: str, evidence: Evidence, other: str | None = None
+    ) -> None:
+        """Call a person to a word that does not fit; to both payments where it may be of another.
+
+        Nothing moves: what is unknown stays unknown, and is asked about on.
+        """
+        twin = await self._books.payment(other) if other and other != payment.id else None
+        named = f"; it may be about {twin.id}" if twin else ""
+        await self.open_case(payment, "mismatch", f"{text}{named}", evidence)
+        if twin is not None:
+            await self.open_case(twin, "mismatch", f"{text}: told of {payment.id}", evidence)
 
     async def open_case(self, payment: Payment, kind: str, detail: str, evidence: Evidence) -> None:
         """Open a case about a payment, once per kind and evidence; nothing else changes."""
@@ -254,6 +340,11 @@ class Conclusions:
     async def _ordinal(self, payment: Payment) -> int:
         attempts = await self._books.attempts(payment.id)
         return attempts[-1].ordinal if attempts else 1
+
+
+def standing_of(payment: Payment) -> Standing:
+    """Return where a payment of the register stands."""
+    return Standing(payment_id=payment.id, state=payment.state, open_cases=payment.open_cases)
 
 
 def check_not_refused(written: Written) -> None:

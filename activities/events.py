@@ -2,39 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 from temporalio import activity
 
 from activities.conclusions import (
-    HELD,
     Conclusions,
     Evidence,
-    check_not_refused,
-    hold_key,
-    partner,
-    today,
-    wallet,
+    standing_of,
 )
-from activities.payments import standing_of
-from activities.terms import EventRow, Standing
+from activities.echoes import Mismatch, mismatch_of
+from activities.returns import Returns
+from activities.strays import Strays
+from activities.terms import EventRow, Judged, Standing
+from bursar.errors import LedgerBusy
 from bursar.ids import WalletPath
 from bursar.payments import PaymentState
 from bursar.reports import Accepted, EventKind, Paid, PartnerEvent, Rejected, RejectionCode
 from ledger import postings
 from ledger.books import Books, Payment, StoredEvent
-from ledger.changes import CaseOpened, Change, Leg, Move
+from ledger.poison import count_failure
 
-_S = PaymentState
-
+T = TypeVar("T")
 
 ABOUT_THE_PAYOUT = frozenset({EventKind.ACCEPTED, EventKind.PAID, EventKind.FAILED})
 """Kinds of events that move a payout on its way out."""
-
-
-MAY_COME_BACK = HELD | {_S.SUBMITTED, _S.SETTLED}
-"""States of a payout whose money may be out, and so may come back."""
 
 
 class EventMissing(RuntimeError):
@@ -42,11 +35,16 @@ class EventMissing(RuntimeError):
 
 
 class EventActivities:
-    """Takes account of stored events; in any order, any number of times, with the same end."""
+    """Takes account of stored events; in any order, any number of times, with the same end.
+
+    An event that fails again and again is set aside for a person, and no other waits for it.
+    """
 
     def __init__(self, books: Books) -> None:
         self._books = books
         self._conclusions = Conclusions(books)
+        self._strays = Strays(books)
+        self._returns = Returns(books, self._conclusions, self._strays)
 
     def all(self) -> Sequence[Callable[..., object]]:
         """Return every activity of this class, as a worker registers them."""
@@ -55,115 +53,129 @@ class EventActivities:
     @activity.defn(name="payout.apply_events")
     async def apply_events(self, payment_id: str) -> Standing:
         """Take account of every event of a payout that has not been taken account of yet."""
-        standing = standing_of(await self._conclusions.payment(payment_id))
+        standing: Standing | None = None
+        failed: Exception | None = None
         for stored in await self._books.open_events(payment_id):
-            if stored.event.kind in ABOUT_THE_PAYOUT:  # returns and credits have runs of their own
-                standing = await self._apply(payment_id, stored)
-        return standing
+            if stored.event.kind not in ABOUT_THE_PAYOUT:
+                continue  # returns and credits have runs of their own
+            try:
+                standing = await self._safely(stored, self._apply(payment_id, stored)) or standing
+            except (ConnectionError, LedgerBusy):
+                raise  # that says nothing of the event
+            except Exception as error:  # the others come first; then this one is tried again
+                failed = error
+        if failed is not None:
+            raise failed
+        now = standing_of(await self._conclusions.payment(payment_id))
+        return now if standing is None else standing.model_copy(update=_place(now))
 
     @activity.defn(name="event.judge_late")
-    async def judge_late(self, row: EventRow) -> None:
+    async def judge_late(self, row: EventRow) -> Judged | None:
         """Take account of an event that no running payment waits for."""
         stored = await self._event(row)
         if stored.applied_at is not None:  # this step has run before, and only its answer was lost
-            return
+            return None
+        await self._safely(stored, self._judge(stored))
+        return await self._judged(stored)
+
+    @activity.defn(name="deposit.book")
+    async def book_deposit(self, row: EventRow) -> Judged | None:
+        """Book money that came in: for the account it names, or into suspense with a case."""
+        stored = await self._event(row)
+        if stored.applied_at is not None:
+            return None
+        owned = await self._safely(stored, self._deposit(stored))
+        return None if owned else Judged(needs_ops=True)
+
+    @activity.defn(name="return.book")
+    async def book_return(self, row: EventRow) -> Judged | str | None:
+        """Book money that came back; what is still open of the payment is settled first.
+
+        The answer names the payment whose run may still wait for a last word; histories from
+        before cases were told hold only its id.
+        """
+        stored = await self._event(row)
+        if stored.applied_at is not None:
+            return None
+        waiting = await self._safely(stored, self._returns.book(stored))
+        judged = await self._judged(stored)
+        if waiting is None:
+            return judged
+        return Judged(tell=waiting, needs_ops=judged is not None)
+
+    async def _safely(self, stored: StoredEvent, step: Awaitable[T]) -> T | None:
+        """Await the step of one event; None when it has failed for the last time.
+
+        Raises:
+            Exception: Whatever it raised, to be tried again; counted, unless the books are down.
+        """
+        try:
+            return await step
+        except (ConnectionError, LedgerBusy):
+            raise
+        except Exception as error:
+            activity.logger.exception("an event failed", extra={"row_id": stored.row_id})
+            name = type(error).__name__  # its text may repeat what nobody should read in a case
+            if not await count_failure(self._books, stored, name, actor="bursar"):
+                raise
+            return None
+
+    async def _judged(self, stored: StoredEvent) -> Judged | None:
+        """Return whether a person has to look at what came of an event."""
+        if stored.payment_id is None:  # such an event always comes with a case
+            return Judged(needs_ops=True)
+        payment = await self._conclusions.payment(stored.payment_id)
+        return Judged(needs_ops=True) if payment.open_cases else None
+
+    async def _judge(self, stored: StoredEvent) -> None:
         if stored.payment_id is None or stored.event.kind is EventKind.UNRECOGNISED:
-            await self._unowned(stored)
+            await self._strays.book(stored)
         else:
             await self._apply(stored.payment_id, stored)
 
-    @activity.defn(name="deposit.book")
-    async def book_deposit(self, row: EventRow) -> None:
-        """Book money that came in: for the account it names, or into suspense with a case."""
-        stored = await self._event(row)
+    async def _deposit(self, stored: StoredEvent) -> bool:
+        """Book a credit; tell whether it has found its owner."""
         event = stored.event
-        if stored.applied_at is not None:
-            return
-        if event.amount_minor is None or event.currency is None:
-            await self._unowned(stored)
-            return
         owner = await self._owner(event)
-        amount = event.amount_minor
-        legs = (
-            postings.deposit(owner, event.partner, event.currency, amount_minor=amount)
-            if owner
-            else postings.deposit_unowned(event.partner, event.currency, amount_minor=amount)
+        if owner is None or event.amount_minor is None or event.currency is None:
+            await self._strays.book(stored)
+            return False
+        legs = postings.deposit(
+            owner, event.partner, event.currency, amount_minor=event.amount_minor
         )
-        case = None if owner else CaseOpened(kind="unowned_credit", detail=_credit_text(event))
-        written = await self._books.write(_event_change(stored, "deposit", legs, case))
+        written = await self._strays.write(stored, "deposit", legs)
         if written.refusal:  # the account was closed in the meantime
-            await self._unowned(stored)
-
-    @activity.defn(name="return.book")
-    async def book_return(self, row: EventRow) -> str | None:
-        """Book money that came back; what is still open of the payment is settled first.
-
-        Returns the payment whose run may still wait for a last word, if there is one.
-        """
-        stored = await self._event(row)
-        if stored.applied_at is not None or stored.payment_id is None:
-            await self._unowned(stored)
-            return None
-        payment = await self._conclusions.payment(stored.payment_id)
-        arrived = stored.event.amount_minor
-        if payment.state not in MAY_COME_BACK or arrived is None or _misfit(payment, stored.event):
-            await self._unowned(stored)
-            return None
-        if payment.state is not _S.SETTLED:  # what comes back has been paid
-            proof = replace(_evidence(stored), event_row=None)  # the return itself is still open
-            word = Paid(partner_ref=stored.event.partner_ref or "")
-            await self._conclusions.conclude(payment.id, word, proof)
-        await self._return(payment, stored, arrived)
-        return payment.id if payment.state is not _S.SETTLED else None
-
-    async def _return(self, payment: Payment, stored: StoredEvent, arrived_minor: int) -> None:
-        legs = postings.returned(
-            wallet(payment),
-            partner(payment),
-            payment.currency,
-            amount_minor=payment.amount_minor,
-            kept_minor=payment.amount_minor - arrived_minor,
-            hold_key=hold_key(payment.id),
-        )
-        change = _event_change(stored, "return", legs, None).model_copy(
-            update={"moves": (Move(before=_S.SETTLED, after=_S.RETURNED),)}
-        )
-        written = await self._books.write(change)
-        if written.stale or written.refusal:  # another return was faster: this is for a person
-            await self._unowned(await self._event(EventRow(row_id=stored.row_id)))
+            await self._strays.book(stored)
+        return not written.refusal
 
     async def _apply(self, payment_id: str, stored: StoredEvent) -> Standing:
         """Take account of one event, if it fits what we asked for."""
         payment = await self._conclusions.payment(payment_id)
-        event = stored.event
-        word = _word(event)
-        mismatch = _mismatch(payment, event)
-        if mismatch is None and word is not None:
-            return await self._conclusions.conclude(payment_id, word, _evidence(stored))
+        mismatch = await mismatch_of(self._books, payment, stored.event)
         if mismatch is not None:
-            await self._conclusions.open_case(payment, "mismatch", mismatch, _evidence(stored))
-        await self._books.set_event_aside(stored.row_id, mismatch or "says nothing new")
+            return await self._quarantine(payment, stored, mismatch)
+        word = _word(stored.event)
+        if word is not None:
+            return await self._conclusions.conclude(payment_id, word, _evidence(stored))
+        await self._books.set_event_aside(stored.row_id, "says nothing new")
         return standing_of(payment)
 
-    async def _unowned(self, stored: StoredEvent) -> None:
-        """Give an event that fits nowhere to a person; its money waits in suspense.
+    async def _quarantine(
+        self, payment: Payment, stored: StoredEvent, mismatch: Mismatch
+    ) -> Standing:
+        """Keep an event that does not fit from moving its payment.
 
-        One that is taken account of already has only lost the answer of its first run.
+        A debit under a reference that we never sent is real all the same: it goes to suspense.
         """
-        if stored.applied_at is not None:
-            return
-        event = stored.event
-        legs: tuple[Leg, ...] = ()
-        if (
-            event.kind in {EventKind.RETURNED, EventKind.CREDIT}
-            and event.amount_minor is not None
-            and event.currency is not None
-        ):
-            legs = postings.deposit_unowned(
-                event.partner, event.currency, amount_minor=event.amount_minor
+        if mismatch.unknown_reference and stored.event.kind is EventKind.PAID:
+            await self._strays.book(stored)
+        else:
+            evidence = _evidence(stored)
+            await self._conclusions.mismatch(
+                payment, mismatch.text, evidence, mismatch.other_payment
             )
-        case = CaseOpened(kind=f"unowned_{event.kind}", detail=_credit_text(event))
-        check_not_refused(await self._books.write(_event_change(stored, "suspense", legs, case)))
+            await self._books.set_event_aside(stored.row_id, mismatch.text)
+        return standing_of(await self._conclusions.payment(payment.id))
 
     async def _owner(self, event: PartnerEvent) -> WalletPath | None:
         """Return the account that a credit names, if we have it in that currency."""
@@ -178,6 +190,11 @@ class EventActivities:
         if stored is None:
             raise EventMissing(f"event {row.row_id}")
         return stored
+
+
+def _place(now: Standing) -> dict[str, PaymentState | int]:
+    """Return what of a standing is true of the payment as a whole, whichever event came last."""
+    return {"state": now.state, "open_cases": now.open_cases}
 
 
 def _evidence(stored: StoredEvent) -> Evidence:
@@ -196,54 +213,12 @@ def _word(event: PartnerEvent) -> Accepted | Paid | Rejected | None:
         case EventKind.ACCEPTED:
             return Accepted(partner_ref=event.partner_ref or "")
         case EventKind.PAID:
-            return Paid(partner_ref=event.partner_ref or "", value_on=event.value_on)
+            return Paid(
+                partner_ref=event.partner_ref or "",
+                value_on=event.value_on,
+                line_ref=event.line_ref,
+            )
         case EventKind.FAILED:
             return Rejected(code=event.code or RejectionCode.OTHER, partner_ref=event.partner_ref)
         case EventKind.RETURNED | EventKind.CREDIT | EventKind.UNRECOGNISED:
             return None
-
-
-def _mismatch(payment: Payment, event: PartnerEvent) -> str | None:
-    """Return how an event's money differs from what we asked for, or None."""
-    if event.partner != payment.partner:
-        return f"{event.partner} tells of a payment through {payment.partner}"
-    if event.amount_minor not in (None, payment.amount_minor):
-        return "the event has another amount than the payment"
-    if event.currency not in (None, payment.currency):
-        return "the event has another currency than the payment"
-    return None
-
-
-def _misfit(payment: Payment, event: PartnerEvent) -> bool:
-    """Tell whether a return cannot be this payment's: other partner, currency, or too much."""
-    return (
-        event.partner != payment.partner
-        or event.currency != payment.currency
-        or event.amount_minor is None
-        or event.amount_minor > payment.amount_minor
-    )
-
-
-def _credit_text(event: PartnerEvent) -> str:
-    return f"{event.kind} {event.partner_ref or event.event_id}: fits no payment or account of ours"
-
-
-def _event_change(
-    stored: StoredEvent, kind: str, legs: tuple[Leg, ...], case: CaseOpened | None
-) -> Change:
-    """Return the change that books an event by itself, keyed by the event."""
-    event = stored.event
-    owner = stored.payment_id or f"{kind}/{event.partner}"
-    return Change(
-        key=f"{owner}/{kind}/{event.event_id}"
-        if stored.payment_id
-        else f"{owner}/{event.event_id}",
-        kind=kind,
-        actor=f"partner:{event.partner}",
-        payment_id=stored.payment_id,
-        legs=legs,
-        effective_on=event.value_on or today(),
-        evidence_id=f"event/{event.event_id}",
-        applies_events=(stored.row_id,),
-        case=case,
-    )

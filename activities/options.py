@@ -27,6 +27,21 @@ PARTNER_RETRY = RetryPolicy(
 )
 
 
+SWEEP_RETRY = RetryPolicy(
+    initial_interval=timedelta(seconds=1),
+    backoff_coefficient=2,
+    maximum_interval=timedelta(seconds=30),
+)
+
+
+class WaitOptions(TypedDict):
+    """Options of a step on the books that waits by being tried again, without any history."""
+
+    start_to_close_timeout: timedelta
+    retry_policy: RetryPolicy
+    summary: str
+
+
 class LocalOptions(TypedDict):
     """Options of a step on the books."""
 
@@ -45,6 +60,15 @@ class PartnerOptions(TypedDict):
     summary: str
 
 
+class SweepOptions(TypedDict):
+    """Options of a walk over many payments."""
+
+    start_to_close_timeout: timedelta
+    heartbeat_timeout: timedelta
+    retry_policy: RetryPolicy
+    summary: str
+
+
 def books(summary: str) -> LocalOptions:
     """Return the options of a step on the books: quick, for ever; long waits become timers."""
     return LocalOptions(
@@ -55,11 +79,28 @@ def books(summary: str) -> LocalOptions:
     )
 
 
+def waiting(summary: str) -> WaitOptions:
+    """Return the options of a step on the books that may not be taken yet."""
+    return WaitOptions(
+        start_to_close_timeout=timedelta(seconds=15), retry_policy=PARTNER_RETRY, summary=summary
+    )
+
+
 def partner(name: str, policy: Policy, summary: str) -> PartnerOptions:
     """Return the options of a partner call; pauses between tries come from the activity."""
     return PartnerOptions(
         task_queue=names.partner_queue(name),
         start_to_close_timeout=policy.partner_call_timeout,
         retry_policy=PARTNER_RETRY,
+        summary=summary,
+    )
+
+
+def sweeping(summary: str) -> SweepOptions:
+    """Return the options of a walk over many payments, which says again and again that it goes."""
+    return SweepOptions(
+        start_to_close_timeout=timedelta(minutes=5),
+        heartbeat_timeout=timedelta(seconds=60),
+        retry_policy=SWEEP_RETRY,
         summary=summary,
     )

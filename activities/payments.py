@@ -10,12 +10,14 @@ from typing import TypeVar
 from pydantic import ValidationError
 from temporalio import activity
 
-from activities.conclusions import Conclusions, today, wallet
+from activities.conclusions import Conclusions, standing_of, today, wallet
 from activities.decisions import Decisions
+from activities.gate import Gate
 from activities.rules import Rules
 from activities.terms import Acted, Note, NotOpened, Opened, Opening, Standing, Terms, Wish
-from bursar.actions import Verdict
+from bursar.actions import Answer, Verdict
 from bursar.errors import ContentConflict, PaymentConflict
+from bursar.inputs import faults_of, json_field
 from bursar.money import Money
 from bursar.payments import (
     PaymentKind,
@@ -25,8 +27,8 @@ from bursar.payments import (
     content_hash,
 )
 from ledger import postings
-from ledger.books import Books, Payment
-from ledger.changes import Change, Leg, Move, Registration, Written
+from ledger.books import Books
+from ledger.changes import Change, HeldBack, Leg, Move, Registration, Written
 from partners.port import Partner
 
 _S = PaymentState
@@ -34,6 +36,8 @@ _Request = TypeVar("_Request", PayoutRequest, TransferRequest)
 
 NO_ACCOUNT = "account_unknown"
 NO_RAIL = "no_rail"
+_OVERTAKEN = frozenset({_S.CANCELLED, _S.DENIED, _S.EXPIRED})
+"""Ends that a payment takes instead of going on after its approval."""
 
 
 class PaymentActivities:
@@ -44,6 +48,7 @@ class PaymentActivities:
         self._partners = partners
         self._rules = rules
         self._conclusions = Conclusions(books)
+        self._gate = Gate(books, partners)
         self._decisions = Decisions(books, rules, self._conclusions)
 
     def all(self) -> Sequence[Callable[..., object]]:
@@ -52,6 +57,7 @@ class PaymentActivities:
             self.open_payout,
             self.open_transfer,
             self.go_on,
+            self.book,
             self.expire,
             self.act,
             self.note,
@@ -114,7 +120,22 @@ class PaymentActivities:
                 effective_on=today(),
             )
         )
+        if written.held is not None:
+            return await self._gate.delay(payment, written.held)
         return await self._standing(payment_id, written)
+
+    @activity.defn(name="transfer.book")
+    async def book(self, payment_id: str) -> Standing:
+        """Book a transfer that was held back, as soon as it may pass.
+
+        Raises:
+            ApplicationError: It still may not; Temporal tries again in a moment.
+        """
+        standing = await self.go_on(payment_id)
+        if standing.held is None:
+            return standing
+        payment = await self._conclusions.payment(payment_id)
+        raise await self._gate.held(payment, HeldBack(standing.held))
 
     @activity.defn(name="payment.expire")
     async def expire(self, payment_id: str) -> Standing:
@@ -141,7 +162,11 @@ class PaymentActivities:
         acted = await self._decisions.act(wish)
         if acted.answer.verdict is not Verdict.APPROVED:
             return acted
-        return acted.model_copy(update={"standing": await self.go_on(wish.payment_id)})
+        standing = await self.go_on(wish.payment_id)
+        if standing.state in _OVERTAKEN:  # between the word and this: it approved nothing any more
+            answer = Answer(verdict=Verdict.ALREADY_FINAL, detail=f"it is {standing.state} already")
+            return Acted(answer=answer, standing=standing)
+        return acted.model_copy(update={"standing": standing})
 
     @activity.defn(name="payment.note")
     async def note(self, note: Note) -> None:
@@ -225,6 +250,11 @@ class PaymentActivities:
         refusal = refusal or await self._unfit_account(source, request.tenant)
         try:
             written = await self._books.write(_opening(request, terms, source, refusal))
+            held = written.held
+            if held is not None:  # a transfer; it is registered all the same, and waits
+                written = await self._books.write(
+                    _opening(request, terms, source, f"held back: {held}", _S.SCHEDULED)
+                )
         except ContentConflict:  # another run has opened the id in the meantime
             known = await self._known(opening, request)
             if not isinstance(known, NotOpened):
@@ -235,6 +265,8 @@ class PaymentActivities:
             if known is not None:
                 return known
         standing = await self._standing(request.id, written)
+        if held is not None and standing.state is _S.SCHEDULED:
+            standing = standing.model_copy(update={"held": held})
         if refusal and standing.state is _S.REFUSED:
             standing = standing.model_copy(update={"code": refusal})
         return Opened(standing=standing, terms=terms)
@@ -263,13 +295,8 @@ def _what_is_wrong(error: Exception) -> str:
     """Name the first field that is wrong and why, without repeating what it holds."""
     if not isinstance(error, ValidationError):
         return "the request is no JSON object that a payment could be read from"
-    first = error.errors(include_input=False, include_url=False)[0]
-    return f"{'.'.join(str(part) for part in first['loc']) or 'request'}: {first['msg']}"
-
-
-def standing_of(payment: Payment) -> Standing:
-    """Return where a payment of the register stands."""
-    return Standing(payment_id=payment.id, state=payment.state)
+    first = faults_of(error, json_field)[0]
+    return f"{first.field or 'request'}: {first.reason} [{first.code}]"
 
 
 def _first_state(
@@ -314,11 +341,18 @@ def _legs(
 
 
 def _opening(
-    request: PayoutRequest | TransferRequest, terms: Terms, source: str, refusal: str | None
+    request: PayoutRequest | TransferRequest,
+    terms: Terms,
+    source: str,
+    reason: str | None,
+    otherwise: PaymentState = _S.REFUSED,
 ) -> Change:
-    """Return the change that registers a payment and takes it to its first state."""
+    """Return the change that registers a payment and takes it to its first state.
+
+    Where there is a reason against that state, to `otherwise`.
+    """
     kind = PaymentKind.PAYOUT if isinstance(request, PayoutRequest) else PaymentKind.TRANSFER
-    after = _S.REFUSED if refusal else _first_state(kind, terms)
+    after = otherwise if reason else _first_state(kind, terms)
     registration = Registration(
         kind=kind,
         tenant=request.tenant,
@@ -338,7 +372,7 @@ def _opening(
         key=_step_key(request.id, after),
         kind=_kind_of(after),
         actor=request.created_by,
-        reason=refusal,
+        reason=reason,
         payment_id=request.id,
         opens=registration,
         moves=(Move(before=None, after=_S.RECEIVED), Move(before=_S.RECEIVED, after=after)),

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
+from time import monotonic
 from typing import assert_never
 
 from temporalio import activity
-from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
+from activities.again import again as _again
 from activities.calls import Call, Calls, attempt_of, hash_of
-from activities.conclusions import Conclusions, Evidence, check_in_effect, partner, today
+from activities.conclusions import (
+    Conclusions,
+    Evidence,
+    check_in_effect,
+    partner,
+    standing_of,
+    today,
+)
+from activities.gate import Gate
 from activities.terms import Question, Standing
 from bursar.payments import PaymentState
 from bursar.reports import (
@@ -24,13 +33,14 @@ from bursar.reports import (
     Throttled,
     Unknown,
 )
-from ledger.books import Books, Payment
+from ledger.books import Books, Payment, Unsendable
 from ledger.changes import (
     AttemptClosed,
     AttemptOpened,
     AttemptReopened,
     CaseOpened,
     Change,
+    HeldBack,
     Move,
 )
 from partners.port import Partner
@@ -40,7 +50,13 @@ _S = PaymentState
 PAUSE_MAX = timedelta(minutes=5)
 """The longest pause between two tries to send, whatever a partner asks for."""
 
+RESEND_AGAIN_AFTER = timedelta(seconds=30)
+"""The pause between two looks at the gate for a resend: before each, the partner is asked anew."""
+
+ABSENT_AND_UNWANTED = "absence is proven, and somebody wished to cancel"
 ABSENT = "absence is proven, and the partner honours a repeated key"
+HELD_UP = "the try was held up past its time before it could send"
+"""By then another may have been told that the payout is absent, or the key be forgotten."""
 REPEATED = "nothing can be looked up, and the partner honours a repeated key"
 
 
@@ -52,6 +68,7 @@ class RailActivities:
         self._partners = partners
         self._calls = Calls(books, partners)
         self._conclusions = Conclusions(books)
+        self._gate = Gate(books, partners)
 
     def all(self) -> Sequence[Callable[..., object]]:
         """Return every activity of this class, as a worker registers them."""
@@ -60,38 +77,54 @@ class RailActivities:
     @activity.defn(name="payout.submit")
     async def submit(self, payment_id: str) -> Standing:
         """Hand a payout to its partner; a repeat asks before anything is sent again."""
+        begun = monotonic()
         payment = await self._conclusions.payment(payment_id)
         if payment.state is _S.RESERVED:
             payment = await self._claim(payment)
         if payment.state is not _S.SUBMITTING:
-            return _standing(payment)
+            return standing_of(payment)
         call = await self._calls.open(payment)
         if call.row.sent_at is None and not await self._calls.may_send(call):
             return await self._unknown(call, "the key may have been forgotten by now")
         call.check_body()
-        sent_at = await self._books.mark_sent(call.attempt.key)
-        if sent_at is None:
+        permit = await self._books.mark_sent(call.attempt.key)
+        if permit.refusal is Unsendable.PAUSED:
+            raise await self._gate.held(payment, HeldBack.PAUSED)
+        if permit.refusal is Unsendable.ENDED:
+            return standing_of(await self._conclusions.payment(payment_id))
+        if permit.fence is None:
             return await self._after_a_lost_try(call)
+        call = call.permitted(permit.fence)
+        if monotonic() - begun > call.terms.policy.partner_call_timeout.total_seconds():
+            return await self._unknown(call, HELD_UP)
         report = await call.partner.submit(call.attempt)
         await self._calls.keep(call, "submit", report)
-        return await self._after_submit(call, report, sent_at)
+        return await self._after_submit(call, report)
 
     @activity.defn(name="payout.ask")
     async def ask(self, question: Question) -> Standing:
         """Ask about an unknown outcome, rung by rung, until the answer is definite or spent."""
         payment = await self._conclusions.payment(question.payment_id)
         if payment.state is not _S.OUTCOME_UNKNOWN:
-            return _standing(payment)
+            return standing_of(payment)
         call = await self._calls.open(payment)
         if not call.guarantees.finds_by_reference:
             return await self._repeat_key(call)
+        asked_at = await self._books.now()
         report = await self._calls.find(call)
         if isinstance(report, Accepted | Paid | Rejected):
             return await self._conclude(call, "find", report)
-        if not (isinstance(report, NotFound) and await self._calls.is_absent(call)):
+        now = await self._conclusions.payment(payment.id)
+        if now.open_cases > payment.open_cases:
+            return standing_of(
+                now
+            )  # an answer that does not fit: the run calls a person, and asks on
+        if not (isinstance(report, NotFound) and await self._calls.is_absent(call, asked_at)):
             return await self._ask_later(call, report)
         if question.cancel_wished:  # absence is a definite no, so the wish can still be granted
-            return await self._conclude(call, "find", Rejected(code=RejectionCode.CANCELLED))
+            return await self._never_sent(
+                call, "find", RejectionCode.CANCELLED, ABSENT_AND_UNWANTED
+            )
         return await self._resend(call, ABSENT) or await self._review(call)
 
     @activity.defn(name="payout.poll")
@@ -99,19 +132,22 @@ class RailActivities:
         """Ask about an accepted payout until the partner says how it ended, or it is overdue."""
         payment = await self._conclusions.payment(payment_id)
         if payment.state is not _S.SUBMITTED:
-            return _standing(payment)
+            return standing_of(payment)
         call = await self._calls.open(payment)
         if call.guarantees.finds_by_reference:
             report = await self._calls.find(call)
             if isinstance(report, Paid | Rejected):
                 return await self._conclude(call, "find", report)
+            now = await self._conclusions.payment(payment.id)
+            if now.open_cases > payment.open_cases:
+                return standing_of(now)
         age = await self._calls.age(call.row)
         policy = call.terms.policy
         if age > policy.overdue_after:
             detail = "accepted long ago, and neither paid nor refused since"
             evidence = Evidence(actor="bursar", id=f"overdue/{call.attempt.key}")
             await self._conclusions.open_case(payment, "overdue", detail, evidence)
-            return _standing(payment).model_copy(update={"overdue": True})
+            return standing_of(payment).model_copy(update={"overdue": True})
         raise _again("pending", policy.poll_every)
 
     @activity.defn(name="payout.ask_to_cancel")
@@ -119,7 +155,7 @@ class RailActivities:
         """Ask the partner to cancel an accepted payout; only its definite yes counts."""
         payment = await self._conclusions.payment(payment_id)
         if payment.state is not _S.SUBMITTED:
-            return _standing(payment)
+            return standing_of(payment)
         call = await self._calls.open(payment)
         report = await call.partner.cancel(call.attempt)
         await self._calls.keep(call, "cancel", report)
@@ -128,13 +164,17 @@ class RailActivities:
         asked = sum(word.verb == "cancel" for word in await self._calls.words(call))
         if not isinstance(report, Accepted) and asked <= len(call.terms.policy.ask_again_after):
             raise _again("no answer to the cancel", call.terms.policy.ask_again_after[asked - 1])
-        return _standing(payment)
+        return standing_of(payment)
 
     async def _claim(self, payment: Payment) -> Payment:
-        """Commit the attempt before the first byte; whoever loses a race sees who has won."""
+        """Commit the attempt before the first byte; whoever loses a race sees who has won.
+
+        Raises:
+            ApplicationError: It may not be handed over now; Temporal tries again later.
+        """
         adapter = self._partners[partner(payment)]
         attempt = attempt_of(payment, ordinal=1)
-        await self._books.write(
+        written = await self._books.write(
             Change(
                 key=f"{payment.id}/claim/{attempt.ordinal}",
                 kind="claim",
@@ -147,9 +187,12 @@ class RailActivities:
                     key=attempt.key,
                     partner=adapter.name,
                     wire_hash=hash_of(adapter.render(attempt)),
+                    content_hash=payment.content_hash,
                 ),
             )
         )
+        if written.held is not None:
+            raise await self._gate.held(payment, written.held)
         return await self._conclusions.payment(payment.id)
 
     async def _after_a_lost_try(self, call: Call) -> Standing:
@@ -165,39 +208,57 @@ class RailActivities:
         )  # a send like any other, when sends are counted
         return await self._unknown(call, lost.evidence)
 
-    async def _after_submit(self, call: Call, report: Report, sent_at: datetime) -> Standing:
+    async def _after_submit(self, call: Call, report: Report) -> Standing:
         match report:
             case Accepted() | Paid() | Rejected():
                 return await self._conclude(call, "submit", report)
             case NotSent():
-                return await self._send_later(call, report, sent_at, None)
+                return await self._send_later(call, report, None)
             case Throttled() if call.guarantees.throttled_is_not_processed:
-                return await self._send_later(call, report, sent_at, report.retry_after_seconds)
+                return await self._send_later(call, report, report.retry_after_seconds)
             case Throttled() | NotFound() | Unknown():
                 return await self._unknown(call, report.evidence or report.kind)
             case _:
                 assert_never(report)
 
     async def _send_later(
-        self, call: Call, report: Report, sent_at: datetime, retry_after_seconds: float | None
+        self, call: Call, report: Report, retry_after_seconds: float | None
     ) -> Standing:
         """Try once more with the same key, since this try has done nothing; or give up in time."""
         policy = call.terms.policy
-        if not await self._books.mark_unsent(call.attempt.key, sent_at):
-            return await self._unknown(call, "another try was under way at the same time")
         left = policy.submit_for - (await self._books.now() - call.row.opened_at)
         if left <= timedelta():
-            if await self._calls.nothing_ever_left(call):
-                return await self._conclude(call, "submit", _never_sent(report))
-            return await self._unknown(call, "not sent again in time; an earlier try may have been")
+            return await self._give_up(call, report)
+        if not await self._books.mark_unsent(call.attempt.key, call.row.fence):
+            return await self._unknown(call, "another try was under way at the same time")
         pause = policy.submit_again_after
         if retry_after_seconds is not None:
             pause = max(pause, timedelta(seconds=retry_after_seconds))
         raise _again("not sent", min(pause, left, PAUSE_MAX))
 
+    async def _give_up(self, call: Call, report: Report) -> Standing:
+        """End what could not be handed over in its time, while the permission to send is ours."""
+        if not await self._calls.nothing_ever_left(call):
+            return await self._unknown(call, "not sent again in time; an earlier try may have been")
+        reason = f"not sent in time: {report.kind}"
+        return await self._never_sent(call, "submit", RejectionCode.NOT_SUPPORTED, reason)
+
+    async def _never_sent(
+        self, call: Call, verb: str, code: RejectionCode, reason: str
+    ) -> Standing:
+        """Give the money back on our own conclusion, unless another may have sent meanwhile."""
+        evidence = Evidence(
+            actor=f"partner:{call.partner.name}",
+            id=f"{verb}/{call.attempt.key}",
+            reason=reason,
+            fence=call.row.fence,
+        )
+        return await self._conclusions.never_sent(call.payment.id, code, evidence)
+
     async def _unknown(self, call: Call, reason: str) -> Standing:
         """Say that nobody knows; the money stays held."""
-        attempt = AttemptClosed(key=call.attempt.key, result="unknown")
+        fence = call.row.fence
+        attempt = AttemptClosed(key=call.attempt.key, result="unknown", fence=fence)
         return await self._move(call, "unknown", _S.OUTCOME_UNKNOWN, reason[:200], attempt=attempt)
 
     async def _resend(self, call: Call, reason: str) -> Standing | None:
@@ -211,7 +272,7 @@ class RailActivities:
         )
         if not allowed:
             return None
-        reopened = AttemptReopened(key=call.attempt.key)
+        reopened = AttemptReopened(key=call.attempt.key, fence=call.row.fence)
         return await self._move(call, "resend", _S.SUBMITTING, reason, attempt=reopened)
 
     async def _repeat_key(self, call: Call) -> Standing:
@@ -258,8 +319,12 @@ class RailActivities:
                 case=case,
             )
         )
-        check_in_effect(written, payment)
-        return _standing(await self._conclusions.payment(payment.id))
+        if written.held is not None:
+            raise await self._gate.held(payment, written.held, at_least=RESEND_AGAIN_AFTER)
+        now = await self._conclusions.payment(payment.id)
+        if now.seq == payment.seq:  # else it has moved on, and may be where it was again
+            check_in_effect(written, payment)
+        return standing_of(now)
 
     async def _ask_later(self, call: Call, report: Report) -> Standing:
         """Take the next rung of the ladder, or hand over to people after the last."""
@@ -284,19 +349,3 @@ class RailActivities:
             value_on=report.value_on if isinstance(report, Paid) else None,
         )
         return await self._conclusions.conclude(call.payment.id, report, evidence)
-
-
-def _standing(payment: Payment) -> Standing:
-    return Standing(payment_id=payment.id, state=payment.state)
-
-
-def _again(why: str, pause: timedelta) -> ApplicationError:
-    """Return the error that makes Temporal run the activity again after a pause."""
-    return ApplicationError(
-        why, type="TryAgain", next_retry_delay=pause, category=ApplicationErrorCategory.BENIGN
-    )
-
-
-def _never_sent(report: Report) -> Rejected:
-    """Return the definite no of a payout that could not be handed over in its time."""
-    return Rejected(code=RejectionCode.NOT_SUPPORTED, evidence=f"not sent in time: {report.kind}")

@@ -3,33 +3,46 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import tomllib
-from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from activities.terms import ApprovalNeed, Policy
 from bursar.errors import InvalidRequest
+from bursar.faults import toml_fault
 from bursar.ids import Actor
-from bursar.money import CurrencyCode, fee_minor
-from bursar.payments import PaymentKind
+from bursar.inputs import faults_of, json_field
+from bursar.money import AMOUNT_MINOR_MAX, CurrencyCode, fee_minor
+from bursar.payments import PartnerName, PaymentKind
+
+SECONDS_MAX = 366 * 86_400.0
+"""The longest delay: longer ones are mistakes, and the longest ones no calendar holds."""
+
+Seconds = Annotated[float, Field(gt=0, le=SECONDS_MAX, allow_inf_nan=False)]
+SecondsOrNone = Annotated[float, Field(ge=0, le=SECONDS_MAX, allow_inf_nan=False)]
+RoleName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
+ApproverRole = Annotated[str, StringConstraints(pattern=r"^approve(-[a-z0-9][a-z0-9-]{0,30})?$")]
+"""As the tokens file names them; with any other word nobody could ever approve."""
+MinorFrom0 = Annotated[int, Field(ge=0, le=AMOUNT_MINOR_MAX)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
 
 
 class ApprovalRule(_Section):
     """Payments that match need a number of approvals by people with a role."""
 
     number: int = Field(ge=1, le=5)
-    role: str
+    role: ApproverRole
     kind: PaymentKind | None = None
     currency: CurrencyCode | None = None
-    partner: str | None = None
-    amount_from_minor: int = Field(default=0, ge=0)
+    partner: PartnerName | None = None
+    amount_from_minor: MinorFrom0 = 0
     """The rule counts from this amount on, in minor units of its currency."""
 
     def matches(
@@ -53,7 +66,7 @@ class FeeRule(_Section):
 
     kind: PaymentKind
     currency: CurrencyCode | None = None
-    fixed_minor: int = Field(default=0, ge=0)
+    fixed_minor: MinorFrom0 = 0
     rate_bps: int = Field(default=0, ge=0, le=10_000)
 
 
@@ -61,22 +74,27 @@ class Person(_Section):
     """Somebody who may act, and as what."""
 
     name: Actor
-    roles: frozenset[str]
+    roles: frozenset[RoleName]
 
 
 class Delays(_Section):
     """The delays of a payment's policy, in seconds; what is left out keeps its default."""
 
-    approval_expires_after: float | None = Field(default=None, gt=0)
-    partner_call_timeout: float | None = Field(default=None, gt=0)
-    submit_for: float | None = Field(default=None, ge=0)
-    submit_again_after: float | None = Field(default=None, gt=0)
-    ask_again_after: tuple[float, ...] | None = Field(default=None, min_length=1)
-    ask_for: float | None = Field(default=None, ge=0)
-    resends_max: int | None = Field(default=None, ge=0)
-    poll_after: float | None = Field(default=None, gt=0)
-    poll_every: float | None = Field(default=None, gt=0)
-    overdue_after: float | None = Field(default=None, gt=0)
+    approval_expires_after: Seconds | None = None
+    partner_call_timeout: Seconds | None = None
+    submit_for: SecondsOrNone | None = None
+    submit_again_after: Seconds | None = None
+    ask_again_after: Annotated[tuple[Seconds, ...], Field(min_length=1, max_length=100)] | None = (
+        None
+    )
+    ask_for: SecondsOrNone | None = None
+    resends_max: int | None = Field(default=None, ge=0, le=1000)
+    poll_after: Seconds | None = None
+    poll_every: Seconds | None = None
+    overdue_after: Seconds | None = None
+    step_within: Seconds | None = None
+    outcome_within: Seconds | None = None
+    review_within: Seconds | None = None
 
     def policy(self) -> Policy:
         """Return the policy with these delays."""
@@ -133,20 +151,15 @@ def read_rules(path: Path) -> Rules:
         InvalidRequest: The file is missing, no TOML, or says what no rule can mean.
     """
     try:
-        return Rules.model_validate(tomllib.loads(path.read_text()))
+        content = tomllib.loads(path.read_text("utf-8"))
+        # As JSON, where a list is a tuple and a word an enum, and nothing else is taken for either.
+        return Rules.model_validate_json(json.dumps(content, default=str))
     except FileNotFoundError:
         raise InvalidRequest(f"there is no rules file {path}; set BURSAR_RULES_FILE") from None
-    except tomllib.TOMLDecodeError as error:
-        raise InvalidRequest(f"{path} is not valid TOML: {error}") from error
+    except OSError as error:
+        raise InvalidRequest(f"{path} cannot be read: {error.strerror}") from error
     except ValidationError as error:
-        raise InvalidRequest(f"{path}: {_first_words(error.errors())}") from error
-
-
-def _first_words(errors: Iterable[object]) -> str:
-    """Say the first few mistakes of a file, each with its place."""
-    words = []
-    for error in list(errors)[:3]:
-        if isinstance(error, dict):
-            place = ".".join(str(part) for part in error.get("loc", ()))
-            words.append(f"{place}: {error.get('msg', '')}")
-    return "; ".join(words)
+        told = "; ".join(str(fault) for fault in faults_of(error, json_field)[:3])
+        raise InvalidRequest(f"{path}: {told}") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise InvalidRequest(f"{path} is not valid TOML: {toml_fault(error)}") from error

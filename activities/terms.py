@@ -46,6 +46,14 @@ class Policy(_Plain):
     poll_every: timedelta = timedelta(seconds=60)
     overdue_after: timedelta = timedelta(hours=24)
     """How long an accepted payout may take before a person is called."""
+    step_within: timedelta = timedelta(seconds=60)
+    """How long a step of ours may take where nothing has to be waited for: to be held once
+    registered, approved or due, and to be claimed for the partner once held."""
+    outcome_within: timedelta = timedelta(seconds=120)
+    """How long a hand-over may be without an outcome, and any other wait may take longer than its
+    own delays say. Past it a payment counts as stuck, and the sweeper opens a case."""
+    review_within: timedelta = timedelta(hours=1)
+    """How long people may take to decide a payment in review before it is listed as stuck."""
 
 
 class ApprovalNeed(_Plain):
@@ -78,6 +86,10 @@ class Standing(_Plain):
     partner_ref: str | None = None
     overdue: bool = False
     """True: accepted, but past its time; a case is open, and it still waits."""
+    held: str | None = None
+    """Why a transfer may not be booked now; it is looked at again until it may."""
+    open_cases: int = 0
+    """How many of its cases nobody has closed yet."""
 
     @property
     def final(self) -> bool:
@@ -157,3 +169,12 @@ class EventRow(_Plain):
     """Which stored partner event to look at."""
 
     row_id: int
+
+
+class Judged(_Plain):
+    """What came of an event that had a run of its own."""
+
+    tell: str | None = None
+    """The payment whose run may still wait for a last word."""
+    needs_ops: bool = False
+    """True: a case is open, for a person."""

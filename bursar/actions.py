@@ -7,14 +7,14 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
 
-from bursar.beneficiaries import PrintableText
 from bursar.ids import Actor
+from bursar.texts import PrintableText
 
 Reason = Annotated[PrintableText, Field(max_length=300)]
 
 
 class _Action(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     by: Actor
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Awaitable
+from datetime import timedelta
 from typing import Any, TypeVar
 
+from pydantic import TypeAdapter, ValidationError
 from temporalio.api.errordetails.v1 import NamespaceNotFoundFailure, WorkflowNotReadyFailure
 from temporalio.client import (
     Client,
@@ -15,12 +17,7 @@ from temporalio.client import (
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
-from temporalio.common import (
-    SearchAttributePair,
-    TypedSearchAttributes,
-    WorkflowIDConflictPolicy,
-    WorkflowIDReusePolicy,
-)
+from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -33,16 +30,22 @@ from bursar.errors import (
     PaymentNotFound,
     ServiceUnavailable,
 )
+from bursar.ids import PayoutId, TransferId
+from bursar.inputs import fault, read, refusal
 from bursar.payments import (
-    PaymentKind,
     PaymentResult,
     PaymentState,
     PayoutRequest,
     TransferRequest,
     content_hash,
 )
+from bursar.starts import start_run
+from bursar.sweeps import SweepReport
 
 _T = TypeVar("_T")
+
+SWEEP_TIMEOUT = timedelta(minutes=2)
+"""How long somebody waits for a sweep that they have asked for."""
 
 PAUSES_SECONDS = (0.05, 0.1, 0.2, 0.4, 0.8)
 """Between tries of an act that reached a run at the very moment of another step."""
@@ -99,18 +102,24 @@ class PaymentHandle:
     async def approve(
         self, by: str, reason: str | None = None, *, content_hash: str | None = None
     ) -> Answer:
-        """Approve the payment in the name of `by`; see `Answer.verdict` for what came of it."""
-        return await self._act(
-            names.APPROVE, Approve(by=by, reason=reason, content_hash=content_hash)
-        )
+        """Approve the payment in the name of `by`; see `Answer.verdict` for what came of it.
+
+        Raises, as the other actions do:
+            InvalidRequest: The name, reason or hash cannot be one; nothing was done.
+            PaymentNotFound: Temporal knows no such payment (any more).
+            ActionRefused: The payment has ended, or its run did not accept this.
+            ServiceUnavailable: Temporal did not answer; repeat the call.
+        """
+        given = {"by": by, "reason": reason, "content_hash": content_hash}
+        return await self._act(names.APPROVE, read(Approve, given))
 
     async def deny(self, by: str, reason: str) -> Answer:
         """Deny the payment in the name of `by`."""
-        return await self._act(names.DENY, Deny(by=by, reason=reason))
+        return await self._act(names.DENY, read(Deny, {"by": by, "reason": reason}))
 
     async def cancel(self, by: str, reason: str) -> Answer:
         """Cancel the payment: `cancelled`, or `too_late` once it has been handed over."""
-        return await self._act(names.CANCEL, Cancel(by=by, reason=reason))
+        return await self._act(names.CANCEL, read(Cancel, {"by": by, "reason": reason}))
 
     async def resolve(self, decision: Resolve) -> Answer:
         """Decide a payment in review, with evidence and two people."""
@@ -158,76 +167,90 @@ class Bursar:
         """Start a payout; the same request again gives the same payout.
 
         Raises:
+            InvalidRequest: This is no `PayoutRequest`; make one with `PayoutRequest.read`.
             PaymentConflict: The id belongs to a payout with other content.
             ServiceUnavailable: Temporal did not answer; repeat with the same request.
         """
-        summary = f"payout {request.amount} from {request.account}"
-        handle, existed = await self._start(names.PAYOUT_WORKFLOW, request, summary)
+        _require(request, PayoutRequest)
+        handle, existed = await self._start(request)
         return PayoutHandle(handle, request.id, existed=existed)
 
     async def transfer(self, request: TransferRequest) -> TransferHandle:
         """Start a transfer; the same request again gives the same transfer.
 
         Raises:
+            InvalidRequest: This is no `TransferRequest`; make one with `TransferRequest.read`.
             PaymentConflict: The id belongs to a transfer with other content.
             ServiceUnavailable: Temporal did not answer; repeat with the same request.
         """
-        summary = f"transfer {request.amount} from {request.source} to {request.destination}"
-        handle, existed = await self._start(names.TRANSFER_WORKFLOW, request, summary)
+        _require(request, TransferRequest)
+        handle, existed = await self._start(request)
         return TransferHandle(handle, request.id, existed=existed)
 
     def payout(self, payment_id: str) -> PayoutHandle:
-        """Return the handle of a payout that was started before; asks nobody."""
+        """Return the handle of a payout that was started before; asks nobody.
+
+        Raises:
+            InvalidRequest: No payout has such an id.
+        """
+        _checked(PayoutId, payment_id)
         return PayoutHandle(self._handle(payment_id), payment_id, existed=True)
 
     def transfer_handle(self, payment_id: str) -> TransferHandle:
-        """Return the handle of a transfer that was started before; asks nobody."""
+        """Return the handle of a transfer that was started before; asks nobody.
+
+        Raises:
+            InvalidRequest: No transfer has such an id.
+        """
+        _checked(TransferId, payment_id)
         return TransferHandle(self._handle(payment_id), payment_id, existed=True)
+
+    async def sweep(self) -> SweepReport:
+        """Compare register and runs now, as Temporal does by itself each minute.
+
+        Raises:
+            ServiceUnavailable: Temporal, or a worker, did not answer in time; repeat it.
+        """
+        run = self._client.execute_workflow(
+            names.SWEEP_WORKFLOW,
+            id=f"{names.SWEEP_SCHEDULE}-now",
+            task_queue=names.PAYMENTS_QUEUE,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            execution_timeout=SWEEP_TIMEOUT,
+            result_type=SweepReport,
+        )
+        try:
+            return await _answered(run, "the sweep")
+        except WorkflowFailureError as error:
+            raise ServiceUnavailable(f"the sweep did not end: {error.cause}; repeat it") from error
 
     def _handle(self, payment_id: str) -> WorkflowHandle[Any, Any]:
         return self._client.get_workflow_handle(names.workflow_id(payment_id))
 
     async def _start(
-        self, workflow: str, request: PayoutRequest | TransferRequest, summary: str
+        self, request: PayoutRequest | TransferRequest
     ) -> tuple[WorkflowHandle[Any, Any], bool]:
-        digest = content_hash(request)
-        start = self._client.start_workflow(
-            workflow,
-            request,
-            id=names.workflow_id(request.id),
-            task_queue=names.PAYMENTS_QUEUE,
-            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-            id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-            memo={names.CONTENT_HASH_MEMO: digest},
-            search_attributes=_attributes(request),
-            static_summary=summary[:200],
-        )
         try:
-            return await _answered(start, request.id), False
+            return await _answered(start_run(self._client, request), request.id), False
         except WorkflowAlreadyStartedError:
             handle = self._handle(request.id)
             known = await _answered(handle.describe(), request.id)
-            if await known.memo_value(names.CONTENT_HASH_MEMO, None) != digest:
+            if await known.memo_value(names.CONTENT_HASH_MEMO, None) != content_hash(request):
                 raise PaymentConflict(request.id) from None
             return handle, True
 
 
-def _attributes(request: PayoutRequest | TransferRequest) -> TypedSearchAttributes:
-    """Return what the payment is found by in Temporal's index; never a name or a number."""
-    kind = PaymentKind.PAYOUT if isinstance(request, PayoutRequest) else PaymentKind.TRANSFER
-    pairs: list[SearchAttributePair[Any]] = [
-        SearchAttributePair(names.PAYMENT_KIND, kind.value),
-        SearchAttributePair(names.PAYMENT_STATE, PaymentState.RECEIVED.value),
-        SearchAttributePair(names.CURRENCY, request.amount.currency),
-        SearchAttributePair(names.AMOUNT_MINOR, request.amount.amount_minor),
-        SearchAttributePair(names.TENANT, request.tenant),
-        SearchAttributePair(names.NEEDS_OPS, False),
-    ]
-    if request.batch_id:
-        pairs.append(SearchAttributePair(names.BATCH_ID, request.batch_id))
-    if isinstance(request, PayoutRequest) and request.partner:
-        pairs.append(SearchAttributePair(names.PARTNER, request.partner))
-    return TypedSearchAttributes(pairs)
+def _require(request: object, model: type[PayoutRequest | TransferRequest]) -> None:
+    if not isinstance(request, model):
+        reason = f"must be a {model.__name__}; make one with {model.__name__}.read"
+        raise refusal((fault("type_invalid", None, reason),))
+
+
+def _checked(form: Any, payment_id: str) -> None:
+    try:
+        TypeAdapter(form).validate_python(payment_id)
+    except ValidationError:
+        raise refusal((fault("id_invalid", "id", "is no id of such a payment"),)) from None
 
 
 async def _answered(call: Awaitable[_T], payment_id: str) -> _T:

@@ -4,6 +4,7 @@ BursarError
 ├── InvalidRequest        the request is wrong: nothing was started
 ├── PaymentConflict       the id belongs to a payment with other content: nothing was started
 ├── PaymentNotFound       no such payment: nothing was done
+├── CaseNotFound          no such case: nothing was done
 ├── ActionRefused         approve, deny, cancel or resolve did not apply: nothing changed
 ├── NotAuthorised         the token is missing, unknown or too weak: nothing was done
 ├── ServiceUnavailable    Temporal or the gateway did not answer: the outcome of this call is
@@ -13,6 +14,33 @@ BursarError
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong with an input."""
+
+    code: str
+    """A stable word for machines; docs/errors.md lists them all."""
+    field: str | None
+    """Where, by the name that the field has where it was written; None: the input as a whole."""
+    reason: str
+    what_to_do: str
+
+    def __str__(self) -> str:
+        """Return the fault as people read it: "amount: is missing"."""
+        return f"{self.field}: {self.reason}" if self.field else self.reason
+
+    def as_json(self) -> dict[str, str | None]:
+        """Return the fault for machines."""
+        return {
+            "field": self.field,
+            "code": self.code,
+            "reason": self.reason,
+            "what_to_do": self.what_to_do,
+        }
 
 
 class BursarError(Exception):
@@ -27,9 +55,20 @@ class InvalidRequest(BursarError):
 
     code = "invalid_request"
 
-    def __init__(self, message: str, *, field: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        field: str | None = None,
+        code: str | None = None,
+        faults: tuple[Fault, ...] = (),
+    ) -> None:
         super().__init__(message)
         self.field = field
+        self.faults = faults
+        """Everything that is wrong, where a whole content was read."""
+        if code is not None:
+            self.code = code
 
 
 class PaymentConflict(BursarError):
@@ -56,6 +95,15 @@ class PaymentNotFound(BursarError):
     def __init__(self, payment_id: str) -> None:
         super().__init__(f"there is no payment {payment_id}")
         self.payment_id = payment_id
+
+
+class CaseNotFound(BursarError):
+    """There is no such case: nothing was done."""
+
+    code = "case_not_found"
+
+    def __init__(self, case_id: int | str) -> None:
+        super().__init__(f"there is no case {case_id}")
 
 
 class ActionRefused(BursarError):

@@ -6,6 +6,15 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 
+def toml_fault(error: Exception) -> str:
+    """Return why a file is no TOML, and where, in one line and without what stands there."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"it is not UTF-8 at byte {error.start}"
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    return " ".join(str(error).split())[:200]
+
+
 def settings_fault(error: ValidationError | SettingsError, prefix: str) -> str:
     """Return what is wrong with settings, without any of their values, which may be secret.
 
@@ -19,3 +28,11 @@ def settings_fault(error: ValidationError | SettingsError, prefix: str) -> str:
         f"{prefix}{'_'.join(str(part) for part in fault['loc']).upper()}: {fault['msg']}"
         for fault in error.errors(include_input=False, include_url=False)
     )
+
+
+UNSAFE = 3
+"""Exit status of a service that must not run as it is set up; repeating the start is no help."""
+
+
+class UnsafeSetup(Exception):
+    """A service must not run like this: what is wrong, and what to change."""

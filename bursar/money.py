@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Annotated, Any
 
 import iso4217
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from bursar.inputs import shown
 
 AMOUNT_MINOR_MAX = 10**15
 """The largest amount of one payment, in minor units; exact in JavaScript too."""
+
+_DECIMAL = re.compile(r"(0|[1-9][0-9]{0,999})(\.[0-9]{1,999})?")
 
 
 @lru_cache(maxsize=512)
@@ -25,11 +31,15 @@ def minor_digits(currency: str) -> int:
     try:
         exponent = iso4217.Currency(currency).exponent
     except ValueError:
-        raise ValueError(
-            f"{currency!r} is not an ISO 4217 currency code; write three capitals, such as EUR"
+        raise PydanticCustomError(
+            "currency_invalid",
+            f"{shown(currency)} is not an ISO 4217 currency code;"
+            " write three capitals, such as EUR",
         ) from None
     if exponent is None:  # XXX, XAU, XTS: in the table, but nothing that an account can hold
-        raise ValueError(f"{currency!r} has no minor unit and cannot be paid")
+        raise PydanticCustomError(
+            "currency_invalid", f"{shown(currency)} has no minor unit and cannot be paid"
+        )
     return int(exponent)
 
 
@@ -40,9 +50,10 @@ def _checked_currency(code: str) -> str:
 
 def _whole_number(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(  # noqa: TRY004  pydantic turns only ValueError into a field error
+        raise PydanticCustomError(
+            "amount_invalid",
             "must be a whole number of minor units, such as 1250 for 12.50 EUR;"
-            " no text, fraction or exponent"
+            " no text, fraction or exponent",
         )
     return value
 
@@ -57,7 +68,7 @@ AmountMinor = Annotated[int, BeforeValidator(_whole_number), Field(gt=0, le=AMOU
 class Money(BaseModel):
     """An amount of one currency in whole minor units; never zero, negative or fractional."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", hide_input_in_errors=True)
 
     amount_minor: AmountMinor
     currency: CurrencyCode
@@ -70,13 +81,16 @@ class Money(BaseModel):
             ValueError: The text is not plain decimal ASCII, or has more digits than the currency.
         """
         digits = minor_digits(currency)
-        if not text.isascii() or not text.replace(".", "", 1).isdigit() or text.startswith("."):
-            raise ValueError(f"{text!r} is not a plain decimal amount, such as 12.50")
+        if not isinstance(text, str) or not _DECIMAL.fullmatch(text):
+            raise PydanticCustomError(
+                "amount_invalid", f"{shown(text)} is not a plain decimal amount, such as 12.50"
+            )
         whole, _, fraction = text.partition(".")
-        if (whole != "0" and whole.startswith("0")) or text.endswith("."):
-            raise ValueError(f"{text!r} is not a plain decimal amount, such as 12.50")
         if len(fraction) > digits:
-            raise ValueError(f"{text!r} has {len(fraction)} decimals, but {currency} has {digits}")
+            raise PydanticCustomError(
+                "currency_scale",
+                f"{shown(text)} has {len(fraction)} decimals, but {currency} has {digits}",
+            )
         return cls(amount_minor=int(whole + fraction.ljust(digits, "0")), currency=currency)
 
     def __str__(self) -> str:

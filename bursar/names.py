@@ -7,6 +7,10 @@ TRANSFER_WORKFLOW = "Transfer"
 DEPOSIT_WORKFLOW = "Deposit"
 RETURN_WORKFLOW = "Return"
 LATE_EVENT_WORKFLOW = "LateEvent"
+SWEEP_WORKFLOW = "Sweep"
+
+SWEEP_SCHEDULE = "sweep"
+"""The schedule that starts a sweep each minute; a sweep's workflow id is sweep-<time>."""
 
 PAYMENTS_QUEUE = "payments"
 """Workflows and the steps on our own books."""
@@ -16,6 +20,7 @@ DENY = "deny"
 CANCEL = "cancel"
 RESOLVE = "resolve"
 PARTNER_EVENT = "partner_event"
+CALL_OPS = "call_ops"
 """Signals; the first four are updates of the same name too."""
 
 CONTENT_HASH_MEMO = "content_hash"

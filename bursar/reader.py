@@ -13,14 +13,29 @@ from bursar.actions import Answer
 from bursar.errors import (
     ActionRefused,
     BursarError,
+    CaseNotFound,
+    Fault,
     InvalidRequest,
     NotAuthorised,
     PaymentConflict,
     PaymentNotFound,
     ServiceUnavailable,
 )
+from bursar.gate import CapBody, DisableBody, GateAnswer, RailList, SwitchBody
 from bursar.payments import PaymentKind, PaymentState
-from bursar.views import AccountList, BooksReport, PaymentPage, PaymentView, Problem
+from bursar.views import (
+    AccountList,
+    BooksReport,
+    CaseAnswer,
+    CasePage,
+    CaseView,
+    EventPage,
+    NoSend,
+    PaymentPage,
+    PaymentView,
+    Problem,
+    Redriven,
+)
 
 PAGE_SIZE = 50
 
@@ -106,6 +121,7 @@ class Reader:
         account: str | None = None,
         partner: str | None = None,
         batch_id: str | None = None,
+        stuck: bool | None = None,
         cursor: str | None = None,
         limit: int = PAGE_SIZE,
     ) -> PaymentPage:
@@ -117,6 +133,7 @@ class Reader:
             "account": account,
             "partner": partner,
             "batch_id": batch_id,
+            "stuck": None if stuck is None else str(stuck).lower(),
             "cursor": cursor,
             "limit": str(limit),
         }
@@ -143,6 +160,103 @@ class Reader:
         """
         path = f"/v1/payments/{payment_id}/{verb}"
         return await self._read(Answer, "POST", path, body=body, of=payment_id, patience=_ACTING)
+
+    async def no_send(self) -> NoSend:
+        """Return whether all sending is stopped, and what has to be compared before it goes on."""
+        return await self._read(NoSend, "GET", "/v1/no-send")
+
+    async def rails(self) -> RailList:
+        """Return each rail with what waits before it, and all pauses and caps in force."""
+        return await self._read(RailList, "GET", "/v1/rails")
+
+    async def pause(self, body: SwitchBody) -> GateAnswer:
+        """Stop handing over; once this returns, no money leaves against it."""
+        return await self._act_on_gate("/v1/rails/pause", body)
+
+    async def resume(self, body: SwitchBody) -> GateAnswer:
+        """Lift a pause: one's own, or with the role admin anybody's."""
+        return await self._act_on_gate("/v1/rails/resume", body)
+
+    async def set_limit(self, body: CapBody) -> GateAnswer:
+        """Set, replace or end the cap of a currency."""
+        return await self._act_on_gate("/v1/limits", body)
+
+    async def disable_person(self, body: DisableBody) -> GateAnswer:
+        """Make a person's approvals count no more, also those given before."""
+        return await self._act_on_gate("/v1/people/disable", body)
+
+    async def _act_on_gate(self, path: str, body: SwitchBody | CapBody | DisableBody) -> GateAnswer:
+        plain = body.model_dump(mode="json", exclude_none=True)
+        return await self._read(GateAnswer, "POST", path, body=plain)
+
+    async def cases(
+        self,
+        *,
+        state: str = "open",
+        kind: str | None = None,
+        owner: str | None = None,
+        payment_id: str | None = None,
+        cursor: str | None = None,
+        limit: int = PAGE_SIZE,
+    ) -> CasePage:
+        """Return a page of cases, oldest first; give its `next_cursor` for the next one."""
+        query = {
+            "state": state,
+            "kind": kind,
+            "owner": owner,
+            "payment_id": payment_id,
+            "cursor": cursor,
+            "limit": str(limit),
+        }
+        return await self._read(CasePage, "GET", "/v1/cases", query=query)
+
+    async def case(self, case_id: int) -> CaseView:
+        """Return one case with what people said of it.
+
+        Raises:
+            CaseNotFound: There is no such case.
+        """
+        return await self._read(CaseView, "GET", f"/v1/cases/{case_id}", of=str(case_id))
+
+    async def assign_case(self, case_id: int, owner: str) -> CaseAnswer:
+        """Give an open case to somebody, as the holder of the token."""
+        path = f"/v1/cases/{case_id}/assign"
+        return await self._read(CaseAnswer, "POST", path, body={"owner": owner}, of=str(case_id))
+
+    async def resolve_case(self, case_id: int, evidence: str, to: str | None = None) -> CaseAnswer:
+        """Say how a case ends, as the holder of the token.
+
+        Raises:
+            CaseNotFound: There is no such case.
+            ActionRefused: It is closed, or the books do not take it; nothing changed.
+        """
+        body = {"evidence": evidence} | ({"to": to} if to else {})
+        path = f"/v1/cases/{case_id}/resolve"
+        return await self._read(CaseAnswer, "POST", path, body=body, of=str(case_id))
+
+    async def events(
+        self,
+        *,
+        set_aside: bool = False,
+        partner: str | None = None,
+        payment_id: str | None = None,
+        cursor: str | None = None,
+        limit: int = PAGE_SIZE,
+    ) -> EventPage:
+        """Return a page of partners' events, newest first."""
+        query = {
+            "set_aside": "true" if set_aside else None,
+            "partner": partner,
+            "payment_id": payment_id,
+            "cursor": cursor,
+            "limit": str(limit),
+        }
+        return await self._read(EventPage, "GET", "/v1/events", query=query)
+
+    async def redrive_events(self, ids: Sequence[int] | None) -> Redriven:
+        """Bring events back that were set aside, or all of them (None)."""
+        body = {"all": True} if ids is None else {"ids": list(ids)}
+        return await self._read(Redriven, "POST", "/v1/events/redrive", body=body)
 
     async def books_check(self) -> BooksReport:
         """Run all checks over the books, in one snapshot."""
@@ -216,6 +330,8 @@ def problem_error(response: httpx.Response, *, of: str = "") -> BursarError:
         return _without_a_problem(response)
     if problem.code == "payment_not_found":
         return PaymentNotFound(of)
+    if problem.code == "case_not_found":
+        return CaseNotFound(of)
     if problem.code == "payment_conflict":
         return PaymentConflict(of)
     if problem.code == "not_found":
@@ -230,7 +346,12 @@ def _by_status(problem: Problem) -> BursarError:
         case 401 | 403:
             return NotAuthorised(problem.detail)
         case 400 | 413 | 422:
-            return InvalidRequest(problem.detail, field=problem.field)
+            return InvalidRequest(
+                problem.detail,
+                field=problem.field,
+                code=problem.code,
+                faults=tuple(Fault(**each.model_dump()) for each in problem.faults),
+            )
         case 408 | 429:
             return ServiceUnavailable(problem.detail)
         case status if 400 <= status < 500:

@@ -43,6 +43,8 @@ class Paid(_Report):
     kind: Literal["paid"] = "paid"
     partner_ref: str
     value_on: date | None = None
+    line_ref: str | None = None
+    """The partner's name of the booked movement, the same in all it says of it; None: not told."""
 
 
 class Rejected(_Report):
@@ -76,6 +78,10 @@ class Unknown(_Report):
     """Everything else: the money may or may not have moved. Never release on this."""
 
     kind: Literal["unknown"] = "unknown"
+    differs: tuple[str, ...] = ()
+    """Names of what the partner echoes otherwise than it was asked; never the values."""
+    other_reference: str | None = None
+    """The reference that it names instead of the attempt's own."""
 
 
 Report = Annotated[
@@ -110,8 +116,17 @@ class PartnerEvent(BaseModel):
     """Our attempt key (po_…-1), or for a credit the account it is meant for."""
     partner_ref: str | None = None
     amount_minor: int | None = None
+    """What this event tells of: the payment's amount, or for a return what has arrived."""
     currency: str | None = None
     code: RejectionCode | None = None
     detail: str = ""
     value_on: date | None = None
     occurred_at: AwareDatetime
+    payee_account: str | None = None
+    """The beneficiary's account as the partner echoes it, masked; None: not echoed."""
+    payment_amount_minor: int | None = None
+    """For a return: the whole payment's amount as the partner echoes it."""
+    fee_minor: int | None = None
+    """For a return: what the partner has kept of it, beside what has arrived."""
+    line_ref: str | None = None
+    """The partner's name of the booked movement, the same in all it says of it; None: not told."""

@@ -31,6 +31,10 @@ class PaymentSummary(_View):
     created_by: str
     created_at: AwareDatetime
     updated_at: AwareDatetime
+    next_action: str | None = None
+    """What happens next; None once the payment has ended."""
+    due_at: AwareDatetime | None = None
+    """By when that is due; past it the payment is stuck."""
 
 
 class TimelineEntry(_View):
@@ -97,6 +101,100 @@ class PostingView(_View):
     entries: tuple[EntryView, ...]
 
 
+class CaseWordView(_View):
+    """What a person has said of a case."""
+
+    at: AwareDatetime
+    principal: str
+    verb: str
+    """assign or resolve."""
+    decision: str
+    """The new owner; or where the money is to go, `none` for nowhere."""
+    evidence: str | None
+
+
+class CaseView(_View):
+    """Something that a person has to look at, or had to."""
+
+    id: int
+    kind: str
+    payment_id: str | None
+    tenant: str | None
+    amount_minor: int | None
+    """What is at stake: the money in suspense, else the payment's amount."""
+    currency: str | None
+    suspense: str | None
+    """The account on which its money waits; None: it has moved none there."""
+    owner: str | None
+    opened_at: AwareDatetime
+    age_seconds: int
+    """How long it has been, or was, open."""
+    opened_by: str
+    detail: str
+    posting: str
+    """The key of the change that opened it."""
+    original: str | None
+    """The key of the payment's own settlement, where there is one."""
+    partner_breach: bool
+    closed_at: AwareDatetime | None
+    closed_by: str | None
+    resolution: str | None
+    says: str
+    ways: tuple[str, ...]
+    """Suggested ways to resolve it."""
+    words: tuple[CaseWordView, ...] = ()
+    """What people said of it; only where one case is shown."""
+
+
+class CasePage(_View):
+    """A page of cases, the oldest first; `next_cursor` None on the last page."""
+
+    cases: tuple[CaseView, ...]
+    next_cursor: str | None
+
+
+class CaseAnswer(_View):
+    """What came of a word on a case."""
+
+    id: int
+    verdict: str
+    """assigned, recorded (a second person has to say the same) or resolved."""
+    detail: str
+
+
+class EventView(_View):
+    """A stored event of a partner, with what became of it."""
+
+    id: int
+    partner: str
+    event_id: str
+    kind: str
+    payment_id: str | None
+    reference: str | None
+    amount_minor: int | None
+    currency: str | None
+    received_at: AwareDatetime
+    applied_at: AwareDatetime | None
+    verdict: str | None
+    failures: int
+    last_error: str | None
+    set_aside_at: AwareDatetime | None
+    redrives: int
+
+
+class EventPage(_View):
+    """A page of events, the newest first; `next_cursor` None on the last page."""
+
+    events: tuple[EventView, ...]
+    next_cursor: str | None
+
+
+class Redriven(_View):
+    """Which events were brought back to the relay."""
+
+    ids: tuple[int, ...]
+
+
 class PaymentView(_View):
     """Everything that is known of one payment."""
 
@@ -109,10 +207,15 @@ class PaymentView(_View):
     approvals_needed: int
     approvals_given: int
     execute_at: AwareDatetime | None
+    cautions: tuple[str, ...] = ()
+    """What an approver must know, such as letters that only look like others."""
     timeline: tuple[TimelineEntry, ...]
     attempts: tuple[AttemptView, ...]
     words: tuple[WordView, ...]
     postings: tuple[PostingView, ...]
+    returned_minor: int = 0
+    """How much of the amount has come back, what the partner kept of it included."""
+    cases: tuple[CaseView, ...] = ()
 
 
 class PaymentPage(_View):
@@ -163,6 +266,38 @@ class BooksReport(_View):
     """Sum over all accounts for each currency: always 0."""
 
 
+class ForgottenSend(_View):
+    """A send that the books do not know of, and something outside of them does."""
+
+    attempt_key: str
+    partner: str
+    evidence: str
+    """Where it was seen, such as a line of the partner's statement."""
+    sent_at: AwareDatetime
+    found_at: AwareDatetime
+    state: PaymentState | None
+    """Where the payment stands in the register; None: it has no such payment."""
+
+
+class NoSend(_View):
+    """Whether all sending is stopped, by whom and why, and what has to be compared."""
+
+    stopped: bool
+    paused_at: AwareDatetime | None = None
+    paused_by: str | None = None
+    reason: str | None = None
+    forgotten: tuple[ForgottenSend, ...] = ()
+
+
+class FaultView(_View):
+    """One thing that is wrong with an input."""
+
+    field: str | None
+    code: str
+    reason: str
+    what_to_do: str
+
+
 class Problem(_View):
     """An error over HTTP, as RFC 9457 problem+json."""
 
@@ -173,3 +308,6 @@ class Problem(_View):
     code: str
     """A stable word for machines, as in `bursar.errors`."""
     field: str | None = None
+    what_to_do: str | None = None
+    faults: tuple[FaultView, ...] = ()
+    """Everything that is wrong with an input; `code` and `field` are those of the first."""

@@ -13,7 +13,7 @@ from pydantic_settings import SettingsError
 
 from bursar.errors import BursarError
 from bursar.exit import leave
-from bursar.faults import settings_fault
+from bursar.faults import UNSAFE, UnsafeSetup, settings_fault
 from gateway.app import create_app
 from gateway.logs import write_json_logs
 from gateway.resources import Opening, open_resources
@@ -56,6 +56,9 @@ def main() -> int:
         fault = settings_fault(error, "BURSAR_")
         sys.stderr.write(f"gateway: the settings are not right: {fault}\n")
         return NOT_STARTED
+    except UnsafeSetup as error:
+        sys.stderr.write(f"gateway: it must not run like this: {error}\n")
+        return UNSAFE
     except (TokensFileInvalid, BursarError, ConnectionError) as error:
         sys.stderr.write(f"gateway: {error}\n")
         return NOT_STARTED

@@ -11,11 +11,24 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from gateway import accounts, books, events, health, payments
+from gateway import (
+    accounts,
+    books,
+    cases,
+    events,
+    health,
+    no_send,
+    payments,
+    rails,
+    stored,
+)
 from gateway.documents import document
 from gateway.door import Door
 from gateway.problems import answer_with_problems
 from gateway.resources import Resources
+
+_PARTS = (events, payments, rails, no_send, accounts, cases, stored, books, health)
+_WITH_BODIES = (payments, rails, accounts, cases, stored)
 
 
 def create_app(resources: Resources) -> FastAPI:
@@ -39,14 +52,14 @@ def create_app(resources: Resources) -> FastAPI:
         lifespan=relaying,
     )
     app.state.resources = resources
-    for router in (m.router for m in (events, payments, accounts, books, health)):
+    for router in (m.router for m in _PARTS):
         app.include_router(router)
     answer_with_problems(app)
     app.add_middleware(Door)
 
     @cache
     def described() -> dict[str, Any]:
-        return document(app, [*payments.BODIES, *accounts.BODIES])
+        return document(app, [body for part in _WITH_BODIES for body in part.BODIES])
 
     app.openapi = described  # type: ignore[method-assign]  # FastAPI's own way to extend it
     return app

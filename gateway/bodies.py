@@ -8,9 +8,11 @@ from contextlib import suppress
 from email.message import Message
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, RootModel, ValidationError
+from pydantic import BaseModel, RootModel
 from starlette.requests import ClientDisconnect, Request
 
+from bursar import inputs
+from bursar.errors import InvalidRequest
 from gateway.problems import Refused, invalid
 
 EVENT_BYTES_MAX = 256 * 1024
@@ -80,11 +82,9 @@ def json_body(model: type[_Model]) -> Callable[[Request], Awaitable[_Model]]:
         _require_json(request)
         raw = await read_body(request, JSON_BYTES_MAX)
         try:
-            return model.model_validate_json(raw)
-        except ValidationError as error:
-            if error.errors()[0]["type"] == "json_invalid":
-                raise Refused(400, "The body is no JSON.", code="malformed_json") from error
-            raise invalid(error) from error
+            return inputs.read(model, raw)
+        except InvalidRequest as error:
+            raise invalid(error.faults) from error
 
     return read
 

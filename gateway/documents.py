@@ -16,14 +16,20 @@ from gateway.problems import MEDIA_TYPE
 
 EVENTS = "partner events"
 PAYMENTS = "payments"
+RAILS = "rails"
 ACCOUNTS = "accounts"
+CASES = "cases"
+STORED_EVENTS = "stored events"
 BOOKS = "books"
 HEALTH = "health"
 
 TAGS = [
     {"name": EVENTS, "description": "Where partners tell what became of a payment."},
     {"name": PAYMENTS, "description": "The register: each payment's life, and what people do."},
+    {"name": RAILS, "description": "The gate: what is stopped and bounded, and what waits."},
     {"name": ACCOUNTS, "description": "Customers' accounts and our own, with their balances."},
+    {"name": CASES, "description": "What a person has to look at, and its money in suspense."},
+    {"name": STORED_EVENTS, "description": "What partners told, and what was set aside."},
     {"name": BOOKS, "description": "The journal as a whole: its checks and its export."},
     {"name": HEALTH, "description": "For whoever runs this process."},
 ]

@@ -35,7 +35,11 @@ class Door:
         answer = _Answer(send, request_id)
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
-                await self._app(scope, receive, answer.send)
+                if _said_in_two_ways(scope):
+                    twice = "Say the body's length once: Content-Length or chunked, not both."
+                    await problem(400, twice)(scope, receive, answer.send)
+                else:
+                    await self._app(scope, receive, answer.send)
             except Exception as error:  # a bug: no detail for the caller, the place for the log
                 _log.error("a request failed", **place_of(error))
                 if answer.status is None:
@@ -48,6 +52,12 @@ class Door:
                 status=answer.status,
                 seconds=round(time.perf_counter() - started, 4),
             )
+
+
+def _said_in_two_ways(scope: Scope) -> bool:
+    """Tell whether two readers of a request could see two bodies (RFC 9112 §6.1: smuggling)."""
+    names = [name for name, _ in scope["headers"]]
+    return b"transfer-encoding" in names and b"content-length" in names
 
 
 class _Answer:

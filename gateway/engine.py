@@ -95,6 +95,19 @@ class Engine:
         signal = handle.signal(names.PARTNER_EVENT, {"row_id": row_id})
         await _answered(signal, CALL_SECONDS_MAX)
 
+    async def look_again(self, payment_id: str) -> None:
+        """Have a payment's workflow, where one runs, look at what stands in the books.
+
+        Raises:
+            EngineSilent: Repeat the call.
+            EngineRefused: Temporal does not take this signal.
+        """
+        handle = self._client.get_workflow_handle(names.workflow_id(payment_id))
+        try:
+            await _answered(handle.signal(names.PARTNER_EVENT, {}), CALL_SECONDS_MAX)
+        except NotRunning:
+            return
+
     async def answer_of(self, payment_id: str, update_id: str) -> Answer | None:
         """Return the answer that a payment's workflow gave to an action before, or None.
 

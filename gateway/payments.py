@@ -9,10 +9,10 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from bursar.actions import Answer, Approve, Cancel, Deny, Outcome, Reason, Resolve
-from bursar.beneficiaries import PrintableText
 from bursar.errors import PaymentNotFound
 from bursar.ids import Tenant
 from bursar.payments import PartnerName, PaymentKind, PaymentState
+from bursar.texts import PrintableText
 from bursar.views import PaymentPage, PaymentView
 from gateway.access import approver, holder_of
 from gateway.acting import Acting, acting_of
@@ -33,7 +33,7 @@ router = APIRouter(prefix="/v1/payments", tags=[PAYMENTS])
 class _Body(BaseModel):
     """An action as its caller sends it: who acts is the token's holder, never a field."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class ApproveBody(_Body):
@@ -78,6 +78,8 @@ class PaymentFilter(BaseModel):
     """The account that pays."""
     partner: PartnerName | None = None
     batch_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,60}$")] | None = None
+    stuck: bool | None = None
+    """True: past the time by which their next action was due."""
     cursor: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:=+/-]{1,200}$")] | None = None
     """`next_cursor` of the page before."""
     limit: Annotated[int, Field(ge=1, le=200)] = 50

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from http import HTTPStatus
 
 import structlog
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,18 +16,23 @@ from starlette.responses import Response
 from bursar.errors import (
     ActionRefused,
     BursarError,
+    CaseNotFound,
     ContentConflict,
+    Fault,
     InvalidRequest,
     LedgerBusy,
     NotAuthorised,
     PaymentNotFound,
     ServiceUnavailable,
 )
-from bursar.views import Problem
+from bursar.inputs import fault_of, json_field
+from bursar.views import FaultView, Problem
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = "2"
-FIELD_LENGTH_MAX = 100
+FAULTS_TOLD_MAX = 20
+UNREADABLE = frozenset({"malformed_json", "duplicate_key"})
+"""Codes of a body that cannot be read at all: a 400; what is read and wrong is a 422."""
 
 _CODES = {
     400: "bad_request",
@@ -44,6 +49,7 @@ _CODES = {
 }
 _STATUSES: dict[type[BursarError], int] = {
     ActionRefused: 409,
+    CaseNotFound: 404,
     ContentConflict: 409,
     InvalidRequest: 422,
     LedgerBusy: 503,
@@ -66,6 +72,7 @@ class Refused(Exception):
         code: str | None = None,
         field: str | None = None,
         headers: Mapping[str, str] | None = None,
+        faults: tuple[Fault, ...] = (),
     ) -> None:
         super().__init__(detail)
         self.status = status
@@ -73,11 +80,17 @@ class Refused(Exception):
         self.code = code or _CODES.get(status, "bad_request")
         self.field = field
         self.headers = dict(headers or {})
+        self.faults = faults
 
     def response(self) -> Response:
         """Return the answer that says so."""
         return problem(
-            self.status, self.detail, code=self.code, field=self.field, headers=self.headers
+            self.status,
+            self.detail,
+            code=self.code,
+            field=self.field,
+            headers=self.headers,
+            faults=self.faults,
         )
 
 
@@ -88,6 +101,7 @@ def problem(
     code: str | None = None,
     field: str | None = None,
     headers: Mapping[str, str] | None = None,
+    faults: tuple[Fault, ...] = (),
 ) -> Response:
     """Return a problem as an answer."""
     code = code or _CODES.get(status, "bad_request")
@@ -98,6 +112,8 @@ def problem(
         detail=detail,
         code=code,
         field=field,
+        what_to_do=faults[0].what_to_do if faults else None,
+        faults=tuple(FaultView(**asdict(each)) for each in faults[:FAULTS_TOLD_MAX]),
     )
     extra = {"retry-after": RETRY_SECONDS} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
     return Response(
@@ -108,13 +124,11 @@ def problem(
     )
 
 
-def invalid(error: ValidationError | RequestValidationError) -> Refused:
-    """Return the refusal of an input that does not fit its model; never shows the input."""
-    first = error.errors()[0]
-    path = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
-    path = path[:FIELD_LENGTH_MAX]  # an unknown field's name is the caller's own text
-    reason = str(first["msg"]).removeprefix("Value error, ")
-    return Refused(422, f"{path}: {reason}" if path else reason, field=path or None)
+def invalid(faults: tuple[Fault, ...]) -> Refused:
+    """Return the refusal of an input that is wrong; it never shows the input."""
+    first = faults[0]
+    status = 400 if first.code in UNREADABLE else 422
+    return Refused(status, str(first), code=first.code, field=first.field, faults=faults)
 
 
 async def _on_refused(request: Request, error: Exception) -> Response:
@@ -124,7 +138,9 @@ async def _on_refused(request: Request, error: Exception) -> Response:
 
 async def _on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - as above
-    return invalid(error).response()
+    # The first part of a place is where in the request it is: query, or path.
+    found = (fault_of(each, lambda loc: json_field(loc[1:])) for each in error.errors())
+    return invalid(tuple(found)).response()
 
 
 async def _on_http(request: Request, error: Exception) -> Response:
@@ -138,7 +154,9 @@ async def _on_ours(request: Request, error: Exception) -> Response:
     status = next((status for kind, status in _STATUSES.items() if isinstance(error, kind)), 500)
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
         raise error
-    return problem(status, str(error), code=error.code, field=getattr(error, "field", None))
+    if isinstance(error, InvalidRequest):
+        return problem(status, str(error), code=error.code, field=error.field, faults=error.faults)
+    return problem(status, str(error), code=error.code)
 
 
 async def _on_no_database(request: Request, error: Exception) -> Response:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import structlog
+from pydantic import TypeAdapter, ValidationError
 
 from bursar import names
+from bursar.beneficiaries import Beneficiary, IbanAccount, MobileWallet, UsAccount, masked
+from bursar.ids import attempt_key
 from bursar.payments import FINAL, PaymentState
-from bursar.reports import EventKind
+from bursar.reports import EventKind, PartnerEvent
 from gateway.engine import Engine, EngineRefused, EngineSilent, NotRunning
-from ledger.books import Books, StoredEvent
+from ledger.books import Books, Payment, StoredEvent
+from ledger.poison import FAILURES_MAX, count_failure
 
 ACTOR = "service:gateway"
 
@@ -25,6 +28,8 @@ _OWN_WORKFLOWS = {
 _UNDECIDED = frozenset({PaymentState.OUTCOME_UNKNOWN, PaymentState.IN_REVIEW})
 _NEVER_MOVED = FINAL - {PaymentState.SETTLED, PaymentState.RETURNED}
 _LATE = (names.LATE_EVENT_WORKFLOW, names.late_event_workflow_id)
+
+_BENEFICIARY: TypeAdapter[IbanAccount | UsAccount | MobileWallet] = TypeAdapter(Beneficiary)
 
 _log = structlog.get_logger("gateway.relay")
 
@@ -42,19 +47,8 @@ class Pace:
     retry_seconds_max: float = 5.0
     tries: int = 3
     """How often a row is tried while Temporal is up, before its lease brings it again."""
-    failures_max: int = 5
+    failures_max: int = FAILURES_MAX
     """After so many leases in vain, while Temporal is up, a row is set aside."""
-    rest_seconds: float = 600.0
-    """How long a row that was set aside rests before it is tried again."""
-
-
-@dataclass
-class _Trouble:
-    """What is known of a row that failed while Temporal was up."""
-
-    failures: int = 0
-    rests_until: float = 0.0
-    aside: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,7 +60,7 @@ class RelayHealth:
     waiting: int
     """Events that the relay holds and cannot hand over now."""
     set_aside: int
-    """Events that failed again and again and rest; each needs a person."""
+    """Events that failed again and again; each has a case, and waits for a person."""
     temporal_down: bool
     books_down: bool
 
@@ -74,6 +68,7 @@ class RelayHealth:
 @dataclass
 class _Situation:
     held: list[StoredEvent] = field(default_factory=list)
+    set_aside: int = 0
     temporal_down: bool = False
     books_down: bool = False
 
@@ -82,8 +77,8 @@ class Relay:
     """Takes stored events in order of arrival; at least once, so workflows notice a row once.
 
     While Temporal is down it holds what it has and waits. An event that fails while Temporal is
-    up goes back to the table, whose lease brings it again later; after some such failures it
-    rests, with a note on its payment, so that it stands in nobody's way.
+    up goes back to the table, whose lease brings it again later; after some such failures it is
+    set aside there, with a case, until a person brings it back.
     """
 
     def __init__(self, books: Books, engine: Engine, pace: Pace | None = None) -> None:
@@ -92,7 +87,6 @@ class Relay:
         self._pace = pace or Pace()
         self._nudged = asyncio.Event()
         self._situation = _Situation()
-        self._troubles: dict[int, _Trouble] = {}
 
     def nudge(self) -> None:
         """Say that there is something new to hand over."""
@@ -106,7 +100,7 @@ class Relay:
         return RelayHealth(
             lag_seconds=round(max(lag, 0.0), 3),
             waiting=len(now.held),
-            set_aside=sum(trouble.aside for trouble in self._troubles.values()),
+            set_aside=now.set_aside,
             temporal_down=now.temporal_down,
             books_down=now.books_down,
         )
@@ -128,10 +122,10 @@ class Relay:
         self._nudged.clear()
         events = await self._books.events_to_relay(self._pace.batch)
         self._situation.books_down = False
-        due = [event for event in events if not self._rests(event.row_id)]
-        if due:
-            await self._hand_over_all(due)
-        elif not events:
+        if events:
+            await self._hand_over_all(events)
+        else:
+            self._situation.set_aside = await self._books.events_set_aside()
             await self._wait_for_a_nudge()
 
     async def _wait_for_a_nudge(self) -> None:
@@ -192,7 +186,6 @@ class Relay:
             _log.error("an event failed", row_id=event.row_id, error=type(error).__name__)
             return False
         await self._books.mark_taken(event.row_id)
-        self._troubles.pop(event.row_id, None)
         return True
 
     async def _wakes_nobody(self, stored: StoredEvent) -> bool:
@@ -209,10 +202,23 @@ class Relay:
             return False
         if (event.amount_minor, event.currency) != (payment.amount_minor, payment.currency):
             return False  # not what was asked for: a person has to see it
+        if await self._is_misnamed(event, payment):
+            return False  # likewise
         if payment.state is not PaymentState.SUBMITTING:
             await self._books.set_event_aside(stored.row_id, f"known: {payment.state}")
             await self._books.mark_taken(stored.row_id)
         return True
+
+    async def _is_misnamed(self, event: PartnerEvent, payment: Payment) -> bool:
+        """Tell whether an event echoes other names than the payment's: payee, attempt, payout."""
+        if event.payee_account is not None and event.payee_account != _payee(payment):
+            return True
+        if event.reference not in (None, attempt_key(payment.id, 1)):
+            return True
+        if not event.partner_ref:
+            return False
+        owner = await self._books.payment_with_partner_ref(event.partner, event.partner_ref)
+        return owner not in (None, payment.id)
 
     async def _tell(self, stored: StoredEvent) -> None:
         """Signal the payment's workflow, or start the one that judges this kind of event."""
@@ -222,6 +228,8 @@ class Relay:
             return
         workflow, make_id = _OWN_WORKFLOWS.get(event.kind, _LATE)
         workflow_id = make_id(event.partner, event.event_id)
+        if stored.redrives:  # the first run of it has ended, and an id is never used again
+            workflow_id += f"/{stored.redrives}"
         await self._engine.start(workflow, workflow_id, stored.row_id, summary)
 
     async def _signalled(self, stored: StoredEvent) -> bool:
@@ -232,30 +240,23 @@ class Relay:
             await self._engine.signal_event(stored.payment_id, stored.row_id)
         except NotRunning:
             return False
+        except EngineRefused as error:  # 10,000 signals are all that one run takes
+            _log.warning("a run takes no more signals", row_id=stored.row_id, error=str(error))
+            return False
         return True
-
-    def _rests(self, row_id: int) -> bool:
-        trouble = self._troubles.get(row_id)
-        return trouble is not None and time.monotonic() < trouble.rests_until
 
     async def _count_failures(self, failed: Sequence[StoredEvent]) -> None:
         for event in failed:
-            trouble = self._troubles.setdefault(event.row_id, _Trouble())
-            trouble.failures += 1
-            if trouble.failures >= self._pace.failures_max:
-                await self._set_aside(event, trouble)
+            why = "no workflow took it"
+            most = self._pace.failures_max
+            if await count_failure(self._books, event, why, actor=ACTOR, failures_max=most):
+                _log.error("an event was set aside", row_id=event.row_id, kind=event.event.kind)
 
-    async def _set_aside(self, event: StoredEvent, trouble: _Trouble) -> None:
-        trouble.failures = 0
-        trouble.rests_until = time.monotonic() + self._pace.rest_seconds
-        trouble.aside = True
-        _log.error("an event was set aside", row_id=event.row_id, kind=event.event.kind)
-        if event.payment_id is None:
-            return
-        await self._books.add_note(
-            event.payment_id,
-            key=f"relay/{event.row_id}",
-            actor=ACTOR,
-            kind="event_not_taken",
-            detail=f"no workflow took the stored event {event.row_id}; it is tried again later",
-        )
+
+def _payee(payment: Payment) -> str | None:
+    """Return the beneficiary's account as a partner may echo it; None where that is not known."""
+    try:
+        beneficiary = _BENEFICIARY.validate_python(payment.request.get("beneficiary"))
+    except ValidationError:
+        return None
+    return masked(beneficiary.account())

@@ -10,15 +10,28 @@ from typing import Protocol
 from starlette.requests import Request
 
 from bursar import temporal
+from bursar.gate import RailList
 from bursar.payments import PaymentKind, PaymentState
-from bursar.views import AccountList, BooksReport, PaymentPage, PaymentView
+from bursar.views import (
+    AccountList,
+    BooksReport,
+    CasePage,
+    CaseView,
+    EventPage,
+    NoSend,
+    PaymentPage,
+    PaymentView,
+)
 from gateway.engine import Engine
 from gateway.relay import Relay
 from gateway.settings import Settings
 from gateway.tokens import Tokens, read_tokens
 from ledger.books import Books
+from ledger.durability import check_durability
+from ledger.oversight import Oversight
 from ledger.postgres import PostgresBooks
 from ledger.reading import Reader
+from partners.fence import check_environment
 from partners.loading import load
 from partners.port import Partner
 
@@ -35,6 +48,7 @@ class Reading(Protocol):
         account: str | None = None,
         partner: str | None = None,
         batch_id: str | None = None,
+        stuck: bool | None = None,
         cursor: str | None = None,
         limit: int = 50,
     ) -> PaymentPage:
@@ -43,16 +57,52 @@ class Reading(Protocol):
     async def payment(self, payment_id: str) -> PaymentView | None:
         """Return everything that is known of a payment, or None."""
 
+    async def cases(
+        self,
+        *,
+        state: str = "open",
+        kind: str | None = None,
+        owner: str | None = None,
+        payment_id: str | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> CasePage:
+        """Return a page of cases; `InvalidRequest` where the cursor is none that a page gave."""
+
+    async def case(self, case_id: int) -> CaseView | None:
+        """Return a case with what people said of it, or None."""
+
+    async def events(
+        self,
+        *,
+        set_aside: bool = False,
+        partner: str | None = None,
+        payment_id: str | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> EventPage:
+        """Return a page of events; `InvalidRequest` where the cursor is none that a page gave."""
+
     async def accounts(
         self, *, prefix: str | None = None, tenant: str | None = None
     ) -> AccountList:
         """Return accounts with their balances."""
+
+    async def rails(self) -> RailList:
+        """Return how the gate stands, and what waits before it."""
 
     async def check(self) -> BooksReport:
         """Run every check over one snapshot."""
 
     def export(self, style: str) -> AsyncIterator[str]:
         """Give the journal as plain-text accounting, piece by piece."""
+
+
+class Stops(Protocol):
+    """What has stopped all sending; raises `ConnectionError` without a database."""
+
+    async def no_send(self) -> NoSend:
+        """Return whether sending is stopped, and what has to be compared."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +115,7 @@ class Resources:
     relay: Relay
     partners: Mapping[str, Partner]
     tokens: Tokens
+    stops: Stops
 
 
 Opening = Callable[[Settings], AbstractAsyncContextManager[Resources]]
@@ -83,6 +134,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
 
     Raises:
         ConnectionError: The database does not answer.
+        UnsafeSetup: The database may forget, or a partner is of another environment.
         TokensFileInvalid: The tokens file is missing or wrong.
         InvalidRequest: There is no such partner.
         pydantic.ValidationError: A partner's settings are missing or wrong.
@@ -93,6 +145,9 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         partners = {name: load(name) for name in settings.partners}
         for partner in partners.values():
             stack.push_async_callback(partner.aclose)
+        check_environment(settings.environment, partners.values())
+        await check_durability(url)
+        oversight = await stack.enter_async_context(Oversight.open(url))
         books = await stack.enter_async_context(PostgresBooks.open(url))
         reader = Reader(url)
         stack.push_async_callback(reader.aclose)
@@ -100,4 +155,4 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             settings.temporal_address, settings.temporal_namespace, lazy=True
         )
         engine = Engine(client)
-        yield Resources(books, reader, engine, Relay(books, engine), partners, tokens)
+        yield Resources(books, reader, engine, Relay(books, engine), partners, tokens, oversight)

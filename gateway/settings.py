@@ -6,10 +6,12 @@ import os
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from bursar.payments import PartnerName
+from ledger.connections import DatabaseUrl
+from partners.port import Environment
 
 SECRETS_DIR_VARIABLE = "BURSAR_SECRETS_DIR"
 
@@ -22,11 +24,13 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="BURSAR_", frozen=True, extra="ignore")
 
-    database_url: SecretStr
+    database_url: DatabaseUrl
     """The login that may write the books; no default: never guess whose books these are."""
     tokens_file: Path
     partners: Annotated[tuple[PartnerName, ...], Field(min_length=1)]
     """JSON list of the partners whose events come in, such as ["simulator"]."""
+    environment: Environment = Environment.TEST
+    """Has to be what every partner's settings declare; so nothing live is reached by forgetting."""
     temporal_address: str = "127.0.0.1:7233"
     temporal_namespace: str = "bursar"
     gateway_host: str = "127.0.0.1"

@@ -12,7 +12,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from bursar.faults import toml_fault
 from bursar.ids import Actor
+from bursar.inputs import json_field
 
 READ = "read"
 OPERATE = "operate"
@@ -80,10 +82,12 @@ def read_tokens(path: Path) -> Tokens:
     """
     try:
         content = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise TokensFileInvalid(f"cannot read the tokens file {path}: {error}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise TokensFileInvalid(f"the tokens file {path} is no TOML: {error}") from error
+    except OSError as error:
+        raise TokensFileInvalid(f"cannot read the tokens file {path}: {error.strerror}") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise TokensFileInvalid(
+            f"the tokens file {path} is no TOML: {toml_fault(error)}"
+        ) from error
     try:
         entries = _File.model_validate(content).tokens
     except ValidationError as error:
@@ -96,4 +100,4 @@ def read_tokens(path: Path) -> Tokens:
 def _first(error: ValidationError) -> str:
     """Return the first thing that is wrong, without the value: it may be a token by mistake."""
     first = error.errors(include_input=False, include_url=False)[0]
-    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+    return f"{json_field(first['loc']) or 'the file'}: {first['msg']}"

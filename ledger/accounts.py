@@ -73,6 +73,23 @@ def cost(partner: str, currency: str) -> str:
     return f"cost/{partner}/{currency}"
 
 
+def loss(reason: str, currency: str) -> str:
+    """Return the path of what we bear ourselves, by its reason, such as partner or fraud."""
+    return f"loss/{reason}/{currency}"
+
+
+def loss_account(path: str) -> AccountToOpen:
+    """Return an account of losses.
+
+    Raises:
+        ValueError: The path is not of the form loss/<reason>/<currency>.
+    """
+    parts = path.split("/")
+    if len(parts) != 3 or parts[0] != "loss" or not all(parts):
+        raise ValueError(f"{path!r} is no account of losses; write loss/<reason>/<currency>")
+    return AccountToOpen(path=path, kind=EXPENSE, currency=parts[2])
+
+
 def own(currency: str) -> str:
     """Return the path of our own capital in a currency."""
     return f"own/{currency}"

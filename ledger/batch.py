@@ -6,18 +6,27 @@ import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import asyncpg
 
 from bursar.errors import ContentConflict
 from bursar.payments import PaymentState
-from ledger.changes import AttemptClosed, AttemptOpened, AttemptReopened, Change, Refusal, Written
+from ledger.changes import (
+    AttemptClosed,
+    AttemptOpened,
+    AttemptReopened,
+    Change,
+    HeldBack,
+    Refusal,
+    Written,
+)
 
 WRITE = (
-    "select n, fate, refusal, state from write_changes_v1($1::change_v1[], $2::opening_v1[],"
-    " $3::move_v1[], $4::leg_v1[], $5::attempt_opened_v1[], $6::attempt_closed_v1[],"
-    " $7::attempt_reopened_v1[], $8::event_applied_v1[], $9::case_v1[])"
+    "select n, fate, refusal, state from write_changes_v2($1::change_v1[], $2::opening_v1[],"
+    " $3::move_v1[], $4::leg_v1[], $5::attempt_opened_v2[], $6::attempt_closed_v2[],"
+    " $7::attempt_reopened_v2[], $8::event_applied_v1[], $9::case_v1[])"
 )
 
 Row = tuple[Any, ...]
@@ -82,11 +91,13 @@ class Rows:
         payment = change.payment_id
         match change.attempt:
             case AttemptOpened() as one:
-                self.opened.append((n, payment, one.ordinal, one.key, one.partner, one.wire_hash))
+                claim = (one.ordinal, one.key, one.partner, one.wire_hash, one.content_hash)
+                self.opened.append((n, payment, *claim))
             case AttemptClosed() as one:
-                self.closed.append((n, payment, one.key, one.result, one.partner_ref, one.code))
+                told = (one.key, one.result, one.partner_ref, one.code, one.fence)
+                self.closed.append((n, payment, *told))
             case AttemptReopened() as one:
-                self.reopened.append((n, payment, one.key))
+                self.reopened.append((n, payment, one.key, one.fence))
             case None:
                 pass
 
@@ -152,17 +163,15 @@ def check(change: Change) -> None:
 
 def _contradiction(change: Change) -> str | None:
     """Return what is wrong between the parts of a change."""
-    enters = [place for place, move in enumerate(change.moves) if move.before is None]
-    if enters != ([0] if change.opens is not None else []):
-        return "a payment enters the register by its first move, and only by that"
+    moves = change.moves
     if change.payment_id is None and (
-        change.moves or change.attempt or change.if_refused or change.closes_cases
+        moves or change.attempt or change.if_refused or change.closes_cases
     ):
         return "it moves, tries or ends the case of a payment and does not name it"
-    if any(
-        move.after != after.before
-        for move, after in zip(change.moves, change.moves[1:], strict=False)
-    ):
+    enters = [place for place, move in enumerate(moves) if move.before is None]
+    if enters != ([0] if change.opens is not None else []):
+        return "a payment enters the register by its first move, and only by that"
+    if len(moves) > 1 and any(move.after != after.before for move, after in pairwise(moves)):
         return "each move has to begin where the one before it has ended"
     return None
 
@@ -180,26 +189,32 @@ def _imbalance(change: Change) -> str | None:
 
 def touched(change: Change) -> frozenset[str]:
     """Return what two changes of one batch may not share: payments, events, changes built upon."""
-    names = {leg.hold for leg in change.legs if leg.hold is not None}
-    names.add(change.payment_id or change.key)
-    names.update(f"event/{row_id}" for row_id in change.applies_events)
+    names = [change.payment_id or change.key]
+    for leg in change.legs:
+        if leg.hold is not None:
+            names.append(leg.hold)
+        if leg.held > 0:
+            names.append(change.key)
+    if change.applies_events:
+        names += [f"event/{row_id}" for row_id in change.applies_events]
     if change.reverses is not None:
-        names.add(change.reverses)
-    if any(leg.held > 0 for leg in change.legs):
-        names.add(change.key)
+        names.append(change.reverses)
     return frozenset(names)
 
 
 def answer(change: Change, row: asyncpg.Record) -> Written | ContentConflict:
     """Return what the function's row says of a change."""
-    if row["fate"] == "conflict":
+    _, fate, refusal, state = row
+    if fate == "conflict":
         return ContentConflict(change.key)
+    held = fate == "held"
     return Written(
         key=change.key,
-        refusal=Refusal(row["refusal"]) if row["refusal"] else None,
-        state=PaymentState(row["state"]) if row["state"] else None,
-        stale=row["fate"] == "stale",
-        repeated=row["fate"] == "repeated",
+        refusal=Refusal(refusal) if refusal and not held else None,
+        held=HeldBack(refusal) if held else None,
+        state=PaymentState(state) if state else None,
+        stale=fate == "stale",
+        repeated=fate == "repeated",
     )
 
 

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic_core import to_json
 
 from bursar.payments import PaymentKind, PaymentState
 
@@ -69,6 +70,8 @@ class AttemptOpened(_Part):
     partner: str
     wire_hash: str
     """SHA-256 of the body that will be sent, 64 hex digits."""
+    content_hash: str
+    """Of the request that the body was made of; the books claim no other than the payment's."""
 
 
 class AttemptClosed(_Part):
@@ -79,16 +82,23 @@ class AttemptClosed(_Part):
     """The kind of the report: accepted, paid, rejected, unknown, …"""
     partner_ref: str | None = None
     code: str | None = None
+    fence: int | None = None
+    """The attempt's fence as the writer knows it: behind a newer one this is `stale`.
+
+    None only for definite evidence of the partner, which is never too late.
+    """
 
 
 class AttemptReopened(_Part):
-    """The attempt may be sent again: clears `sent_at`, and never `first_sent_at`.
+    """The attempt may be sent again: clears `sent_at`, never `first_sent_at`, raises the fence.
 
     Goes with the move back to `submitting`, so that no one can see the one without the other. The
     attempt's result stays the last one that was heard until another comes.
     """
 
     key: str
+    fence: int | None = None
+    """The attempt's fence as the writer knows it: behind a newer one this is `stale`."""
 
 
 class CaseOpened(_Part):
@@ -138,19 +148,23 @@ class Change(_Part):
 
         So a retry after midnight, or a webhook and a poll that prove the same step, agree.
         """
-        content = {
+        content = {  # In the order of the names, since that is the order they are digested in.
+            "attempt": self.attempt.key if self.attempt else None,
             "format": 1,
             "kind": self.kind,
-            "payment": self.payment_id,
-            "opens": self.opens.content_hash if self.opens else None,
-            "attempt": self.attempt.key if self.attempt else None,
             "legs": sorted(
-                (leg.account, leg.currency, leg.delta, leg.held, leg.hold or "", leg.releases)
-                for leg in self.legs
+                [
+                    (leg.account, leg.currency, leg.delta, leg.held, leg.hold or "", leg.releases)
+                    for leg in self.legs
+                ]
             ),
+            "opens": self.opens.content_hash if self.opens else None,
+            "payment": self.payment_id,
         }
-        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).digest()
+        canonical = to_json(content)
+        if not canonical.isascii() or b"\x7f" in canonical:  # All else both write the same.
+            canonical = json.dumps(content, separators=(",", ":")).encode()
+        return hashlib.sha256(canonical).digest()
 
 
 class Refusal(StrEnum):
@@ -162,11 +176,22 @@ class Refusal(StrEnum):
     HOLD_SPENT = "hold_spent"
 
 
+class HeldBack(StrEnum):
+    """Why money may not leave now; nothing was written, and the same change may pass later."""
+
+    PAUSED = "paused"
+    NOT_APPROVED = "not_approved"
+    OVER_LIMIT = "over_limit"
+    NOT_DUE = "not_due"
+
+
 class Written(_Part):
     """The answer to a change, given after the commit that carries it."""
 
     key: str
     refusal: Refusal | None = None
+    held: HeldBack | None = None
+    """Why a claim, a resend or a transfer's booking may not pass now; nothing was written."""
     state: PaymentState | None = None
     """The payment's state now; None where the change is of no payment."""
     stale: bool = False

@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import NamedTuple
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bursar.views import BooksReport, Break
+from ledger.check import Check
+from ledger.checks_claims import CLAIM_CHECKS
+from ledger.checks_evidence import EVIDENCE_CHECKS
 
 BREAKS_MAX = 100
 """How many breaks one check reports: somebody has to read them."""
 
 
-class Check(NamedTuple):
-    """One invariant; its query returns `place, detail` for each thing that breaks it."""
-
-    name: str
-    says: str
-    sql: str
-
-
 _MONEY_KINDS = """('hold', 'capture', 'settle', 'void', 'uncapture', 'transfer', 'deposit',
-    'return', 'return_told', 'return_money', 'assign', 'fee', 'paid_after_failed')"""
+    'return', 'return_told', 'return_money', 'assign', 'fee', 'paid_after_failed', 'paid_twice',
+    'phantom', 'case_assign', 'case_adjust', 'case_writeoff')"""
 
 CHECKS: tuple[Check, ...] = (
     Check(
@@ -287,8 +282,10 @@ CHECKS: tuple[Check, ...] = (
         """select format('%s/%s', partner, event_id) as place,
                   format('%s, taken at %s and not applied', kind, taken_at) as detail
              from partner_events
-            where applied_at is null and taken_at < now() - interval '5 minutes'""",
+            where applied_at is null and set_aside_at is null
+              and taken_at < now() - interval '5 minutes'""",
     ),
+    *EVIDENCE_CHECKS,
     Check(
         "digests_agree",
         "What a booked transaction has moved is what its digest was taken of.",
@@ -315,6 +312,7 @@ CHECKS: tuple[Check, ...] = (
              from recomputed where content ~ '^[ -~]*$'
               and digest <> sha256(convert_to(content, 'UTF8'))""",
     ),
+    *CLAIM_CHECKS,
 )
 
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Annotated
 
 import asyncpg
+from pydantic import AfterValidator, SecretStr
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 from bursar.errors import ContentConflict
 
@@ -71,6 +75,20 @@ def as_malformed(error: Exception, key: str) -> ValueError:
     """Return the error of a caller's bug: what it is about, and what the database says of it."""
     text = str(error)
     return ValueError(text if text.startswith(f"{key}: ") else f"{key}: {text}")
+
+
+def _an_address(value: SecretStr) -> SecretStr:
+    try:
+        url = make_url(value.get_secret_value())
+    except (ArgumentError, ValueError):  # their own words may repeat the password
+        url = None
+    if url is None or not url.drivername.startswith("postgres"):
+        raise ValueError("must be postgresql://user:password@host:port/database")
+    return value
+
+
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_an_address)]
+"""Where the books are, with a password in it: never shown, and judged before anybody connects."""
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bursar.beneficiaries import masked
+from bursar.texts import mixed_scripts
 from bursar.views import (
     AttemptView,
     EntryView,
@@ -19,6 +20,7 @@ from bursar.views import (
     TimelineEntry,
     WordView,
 )
+from ledger.trouble import cases_of
 
 SUMMARY = """
     select p.id, p.kind, p.tenant, p.state, p.account, p.partner, p.amount_minor, p.fee_minor,
@@ -31,8 +33,10 @@ SUMMARY = """
              when 'expired' then null
              when 'cancelled' then null
              else open_case.kind
-           end as code
+           end as code,
+           n.next_action, n.due_at
       from payments p
+      left join payment_next n on n.id = p.id
       left join transitions last on last.payment_id = p.id and last.seq = p.seq
       left join transactions t on t.id = last.transaction_id
       left join lateral (select code from attempts where payment_id = p.id
@@ -98,11 +102,14 @@ _ENTRIES = text(
         where t.payment_id = :id order by e.transaction_id, e.delta, a.path"""
 )
 
-_APPROVALS_THAT_COUNT = text(
-    """select count(*) from approvals a join payments p on p.id = a.payment_id
-        where p.id = :id and a.decision = 'approve' and a.content_hash = p.content_hash
-          and a.principal <> p.created_by and a.role = :role"""
+_RETURNED = text(
+    """select coalesce(sum(e.delta), 0)::bigint
+         from transactions t join entries e on e.transaction_id = t.id
+         join accounts a on a.id = e.account_id join payments p on p.id = t.payment_id
+        where p.id = :id and t.kind = 'return' and a.path = p.account"""
 )
+
+_APPROVALS_THAT_COUNT = text("select approvals_given_v1(:id)")
 
 _NUMBERS = ("iban", "account_number", "msisdn")
 
@@ -123,10 +130,11 @@ async def payment_view(connection: AsyncConnection, payment_id: str) -> PaymentV
         return None
     row = found[0]
     need = row.terms.get("approvals") or {}
-    given = await rows(_APPROVALS_THAT_COUNT, role=need["role"]) if need else [(0,)]
+    given = await rows(_APPROVALS_THAT_COUNT) if need else [(0,)]
     return PaymentView(
         payment=summary(row),
         beneficiary=_shown(row.request.get("beneficiary")),
+        cautions=_cautions(row.request),
         destination=row.request.get("destination"),
         content_hash=row.content_hash,
         approvals_needed=need.get("number", 0),
@@ -136,6 +144,8 @@ async def payment_view(connection: AsyncConnection, payment_id: str) -> PaymentV
         attempts=tuple(AttemptView(**r._mapping) for r in await rows(_ATTEMPTS)),
         words=tuple(WordView(**r._mapping) for r in await rows(_WORDS)),
         postings=_postings(await rows(_POSTINGS), await rows(_ENTRIES)),
+        returned_minor=(await rows(_RETURNED))[0][0],
+        cases=await cases_of(connection, payment_id),
     )
 
 
@@ -165,6 +175,16 @@ def _postings(rows: list[Row[Any]], entries: list[Row[Any]]) -> tuple[PostingVie
         )
         for row in rows
     )
+
+
+def _cautions(request: dict[str, Any]) -> tuple[str, ...]:
+    """Return what an approver must know of the texts of a request; their letters may deceive."""
+    texts = {
+        "the beneficiary's name": (request.get("beneficiary") or {}).get("name"),
+        "the reference": request.get("reference"),
+    }
+    judged = {what: mixed_scripts(text) for what, text in texts.items() if isinstance(text, str)}
+    return tuple(f"{what} {caution}" for what, caution in judged.items() if caution)
 
 
 def _shown(beneficiary: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -16,12 +16,15 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
+
+from bursar.faults import settings_fault
+from ledger.connections import DatabaseUrl
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 LOCK = 0x6275_7273_6172
@@ -37,7 +40,7 @@ class MigrateSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="BURSAR_", frozen=True, extra="ignore")
 
-    database_admin_url: SecretStr
+    database_admin_url: DatabaseUrl
     """postgresql://…, as a superuser or a role that may create roles."""
     worker_password: SecretStr | None = Field(default=None, min_length=8)
     """Makes the login bursar_worker, a writer."""
@@ -67,8 +70,8 @@ async def current(url: str) -> str | None:
         await connection.close()
 
 
-async def upgrade(admin_url: str) -> None:
-    """Bring a database to the newest revision; safe to repeat, and when two run at once."""
+async def upgrade(admin_url: str, revision: str = "head") -> None:
+    """Bring a database to a revision, or the newest; safe to repeat, and when two run at once."""
     engine = create_async_engine(
         make_url(admin_url).set(drivername="postgresql+asyncpg"), poolclass=NullPool
     )
@@ -78,16 +81,16 @@ async def upgrade(admin_url: str) -> None:
             await connection.commit()
             await connection.execute(text(f"set lock_timeout = '{LOCK_TIMEOUT}'"))
             await connection.commit()
-            await connection.run_sync(_upgrade)
+            await connection.run_sync(_upgrade, revision)
             await connection.commit()
     finally:
         await engine.dispose()
 
 
-def _upgrade(connection: Connection) -> None:
+def _upgrade(connection: Connection, revision: str) -> None:
     config = _config()
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, revision)
 
 
 def _config() -> Config:
@@ -183,10 +186,8 @@ def main() -> int:
     """Migrate as the environment says; return 0, or 2 with the reason on standard error."""
     try:
         settings = MigrateSettings(_secrets_dir=os.environ.get("BURSAR_SECRETS_DIR"))
-    except ValidationError as error:
-        for problem in error.errors(include_input=False):
-            name = "BURSAR_" + "_".join(str(part) for part in problem["loc"]).upper()
-            sys.stderr.write(f"{name}: {problem['msg']}\n")
+    except (ValidationError, SettingsError) as error:
+        sys.stderr.write(f"{settings_fault(error, 'BURSAR_')}\n")
         return 2
     try:
         asyncio.run(_run(settings))

@@ -6,11 +6,11 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from typing import Any
 
 import asyncpg
 
 from bursar.errors import ContentConflict
+from bursar.gate import CapBody, DisableBody, SwitchBody
 from bursar.ids import payment_of
 from bursar.reports import PartnerEvent
 from ledger.books import (
@@ -21,10 +21,12 @@ from ledger.books import (
     CaseRow,
     PartnerWord,
     Payment,
+    Permit,
     StoredEvent,
 )
 from ledger.changes import Change, Written
 from ledger.connections import COMMAND_SECONDS, CONNECT_SECONDS, SERVER_SETTINGS, answering
+from ledger.postgres_evidence import PostgresEvidence
 from ledger.scribe import Scribe
 
 RELAY_LEASE = timedelta(seconds=15)
@@ -38,24 +40,31 @@ select a.path, a.tenant, a.kind, a.currency, b.side * b.posted as posted_minor,
 """
 _PAYMENT = """
 select id, kind, tenant, state, seq, content_hash, partner, currency, amount_minor, fee_minor,
-       request, terms, created_by, created_at, updated_at
-  from payments where id = $1
+       request, terms, created_by, created_at, updated_at,
+       (select count(*) from cases c where c.payment_id = p.id and c.closed_at is null)
+       as open_cases
+  from payments p where id = $1
 """
 _WORDS = """
 select w.attempt_key, w.verb, w.kind, w.partner_ref, w.code, w.evidence, w.answered_at
   from partner_words w join attempts a on a.key = w.attempt_key
  where a.payment_id = $1 order by w.id
 """
+_WAITING = """
+select count(*) from payments
+ where state = $1 and partner is not distinct from $2 and (state = 'reserved' or kind = 'transfer')
+"""
 _OPEN_EVENTS = """
-select * from partner_events where payment_id = $1 and applied_at is null order by occurred_at, id
+select * from partner_events
+ where payment_id = $1 and applied_at is null and set_aside_at is null order by occurred_at, id
 """
 
 
-class PostgresBooks:
+class PostgresBooks(PostgresEvidence):
     """`ledger.books.Books` on one PostgreSQL database."""
 
     def __init__(self, pool: asyncpg.Pool, scribe: Scribe) -> None:
-        self._pool = pool
+        super().__init__(pool)
         self._scribe = scribe
 
     @classmethod
@@ -142,14 +151,14 @@ class PostgresBooks:
         )
         return [AttemptRow.model_validate(dict(row)) for row in rows]
 
-    async def mark_sent(self, attempt_key: str) -> datetime | None:
-        """Record that bytes may leave from now on; None where that was recorded already."""
-        sent_at: datetime | None = await self._value("select mark_sent_v1($1)", attempt_key)
-        return sent_at
+    async def mark_sent(self, attempt_key: str) -> Permit:
+        """Record that bytes may leave from now on, unless they may not."""
+        (row,) = await self._rows("select permit, refusal from mark_sent_v3($1)", attempt_key)
+        return Permit(fence=row["permit"], refusal=row["refusal"])
 
-    async def mark_unsent(self, attempt_key: str, sent_at: datetime) -> bool:
-        """Record that certainly nothing left after all, if the mark is still that one."""
-        return bool(await self._value("select mark_unsent_v1($1, $2)", attempt_key, sent_at))
+    async def mark_unsent(self, attempt_key: str, fence: int) -> bool:
+        """Record that certainly nothing left after all, if that permission is still the newest."""
+        return bool(await self._value("select mark_unsent_v2($1, $2)", attempt_key, fence))
 
     async def add_word(self, word: PartnerWord) -> None:
         """Keep a partner's answer."""
@@ -181,7 +190,8 @@ class PostgresBooks:
     ) -> int | None:
         """Store an authentic event with its raw bytes; None if it was there already."""
         row_id: int | None = await self._value(
-            "select store_event_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+            "select store_event_v2($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,"
+            " $15, $16, $17, $18)",
             event.partner,
             event.event_id,
             event.kind,
@@ -196,12 +206,16 @@ class PostgresBooks:
             payment_of(event.reference) if event.reference is not None else None,
             raw,
             json.dumps(headers),
+            event.payee_account,
+            event.payment_amount_minor,
+            event.fee_minor,
+            event.line_ref,
         )
         return row_id
 
     async def events_to_relay(self, limit: int) -> list[StoredEvent]:
         """Return events that no workflow has taken notice of, oldest first, leased for a while."""
-        rows = await self._rows("select * from events_to_relay_v1($1, $2)", limit, RELAY_LEASE)
+        rows = await self._rows("select * from events_to_relay_v2($1, $2)", limit, RELAY_LEASE)
         return [_stored_event(row) for row in rows]
 
     async def mark_taken(self, row_id: int) -> None:
@@ -245,6 +259,70 @@ class PostgresBooks:
         )
         return [ApprovalRow.model_validate(dict(row)) for row in rows]
 
+    async def approvals_given(self, payment_id: str) -> int:
+        """Return how many people's approvals count now, by the rule frozen on the payment."""
+        return int(await self._value("select approvals_given_v1($1)", payment_id))
+
+    async def waiting(self, partner: str | None) -> int:
+        """Return how many of a partner's payouts, or of all transfers, wait to go."""
+        state = "scheduled" if partner is None else "reserved"
+        return int(await self._value(_WAITING, state, partner))
+
+    async def pause(self, body: SwitchBody, by: str) -> str:
+        """Stop handing over; once this returns, no money leaves against it."""
+        return str(
+            await self._value(
+                "select pause_v1($1, $2, $3, $4, $5)",
+                body.scope,
+                body.name,
+                by,
+                body.on_behalf_of,
+                body.reason,
+            )
+        )
+
+    async def resume(self, body: SwitchBody, by: str, *, is_admin: bool) -> str:
+        """Lift a pause of one's own, or as an administrator any."""
+        return str(
+            await self._value(
+                "select resume_v1($1, $2, $3, $4, $5, $6)",
+                body.scope,
+                body.name,
+                by,
+                is_admin,
+                body.on_behalf_of,
+                body.reason,
+            )
+        )
+
+    async def set_cap(self, body: CapBody, by: str) -> str:
+        """Set, replace or end a cap."""
+        return str(
+            await self._value(
+                "select set_cap_v1($1, $2, $3, $4, $5, $6, $7, $8)",
+                body.currency,
+                body.partner,
+                body.tenant,
+                body.per_payment_minor,
+                body.per_day_minor,
+                by,
+                body.on_behalf_of,
+                body.reason,
+            )
+        )
+
+    async def disable_person(self, body: DisableBody, by: str) -> bool:
+        """Make a person's approvals count no more; False if they do not count already."""
+        return bool(
+            await self._value(
+                "select disable_person_v1($1, $2, $3, $4)",
+                body.name,
+                by,
+                body.on_behalf_of,
+                body.reason,
+            )
+        )
+
     async def open_cases(self, payment_id: str) -> list[CaseRow]:
         """Return a payment's cases that nobody has closed yet, oldest first."""
         rows = await self._rows(
@@ -258,30 +336,9 @@ class PostgresBooks:
         moment: datetime = await self._value("select clock_timestamp()")
         return moment
 
-    async def _rows(self, query: str, *arguments: Any) -> list[asyncpg.Record]:
-        with answering(f"{query!r}"):
-            rows: list[asyncpg.Record] = await self._pool.fetch(query, *arguments)
-        return rows
-
-    async def _value(self, query: str, *arguments: Any) -> Any:
-        with answering(f"{query!r}"):
-            return await self._pool.fetchval(query, *arguments)
-
 
 def _stored_event(row: asyncpg.Record) -> StoredEvent:
-    event = PartnerEvent(
-        partner=row["partner"],
-        event_id=row["event_id"],
-        kind=row["kind"],
-        reference=row["reference"],
-        partner_ref=row["partner_ref"],
-        amount_minor=row["amount_minor"],
-        currency=row["currency"],
-        code=row["code"],
-        detail=row["detail"],
-        value_on=row["value_on"],
-        occurred_at=row["occurred_at"],
-    )
+    event = PartnerEvent(**{name: row[name] for name in PartnerEvent.model_fields})
     return StoredEvent(
         row_id=row["id"],
         event=event,
@@ -289,4 +346,6 @@ def _stored_event(row: asyncpg.Record) -> StoredEvent:
         received_at=row["received_at"],
         taken_at=row["taken_at"],
         applied_at=row["applied_at"],
+        failures=row["failures"],
+        redrives=row["redrives"],
     )

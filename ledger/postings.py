@@ -195,6 +195,20 @@ def paid_after_failed(partner: str, currency: str, *, amount_minor: int) -> Legs
     )
 
 
+def out_of_suspense(suspense: str, target: str, currency: str, *, delta: int) -> Legs:
+    """Give what a case has put into suspense to the account that people have found for it.
+
+    Args:
+        suspense: The account it waits on.
+        target: A customer's account, or for money that is gone an account of losses.
+        currency: Of all three.
+        delta: What was put there, signed: a credit without an owner positive, money gone negative.
+    """
+    if delta == 0:
+        raise ValueError("there is nothing in suspense to take out")
+    return (*_credit(suspense, currency, -delta), *_credit(target, currency, delta))
+
+
 def _total(amount_minor: int, extra_minor: int = 0) -> int:
     """Return principal and extra together, after both have been found sound."""
     if amount_minor <= 0:

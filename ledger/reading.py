@@ -20,13 +20,31 @@ from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from bursar.errors import InvalidRequest
+from bursar.gate import RailList
 from bursar.ids import PaymentId
 from bursar.payments import PaymentKind, PaymentState
-from bursar.views import AccountList, AccountView, BooksReport, PaymentPage, PaymentView
+from bursar.views import (
+    AccountList,
+    AccountView,
+    BooksReport,
+    CasePage,
+    CaseView,
+    EventPage,
+    PaymentPage,
+    PaymentView,
+)
 from ledger.checks import run_checks
-from ledger.connections import is_lost
+from ledger.connections import (
+    CONNECT_SECONDS,
+    SERVER_SETTINGS,
+    is_cancelled,
+    is_lost,
+    is_transient,
+)
 from ledger.export import FORMATS, export_journal
 from ledger.lives import SUMMARY, payment_view, summary
+from ledger.rails import rail_list
+from ledger.trouble import case_page, event_page, one_case
 
 PAGE_SIZE = 50
 PAGE_SIZE_MAX = 200
@@ -41,6 +59,7 @@ _FILTERS = {
     "account": "p.account = :account",
     "partner": "p.partner = :partner",
     "batch_id": "p.batch_id = :batch_id",
+    "stuck": "(n.id is not null and p.id in (select id from payments_overdue)) = :stuck",
 }
 
 _ACCOUNTS = text(
@@ -62,18 +81,20 @@ class Reader:
 
         Args:
             database_url: postgresql://…, as a login that may at least read.
-            connections_max: How many may read at once; further ones wait for up to 30 s.
+            connections_max: How many may read at once; further ones wait for a few seconds.
         """
         self._engine = create_async_engine(
             make_url(database_url).set(drivername="postgresql+asyncpg"),
             isolation_level="REPEATABLE READ",
             pool_size=connections_max,
             max_overflow=0,
+            pool_timeout=CONNECT_SECONDS,
             pool_pre_ping=True,
             connect_args={
                 "server_settings": {
                     "application_name": "bursar reader",
                     "default_transaction_read_only": "on",
+                    "lock_timeout": SERVER_SETTINGS["lock_timeout"],
                 }
             },
         )
@@ -91,16 +112,17 @@ class Reader:
         account: str | None = None,
         partner: str | None = None,
         batch_id: str | None = None,
+        stuck: bool | None = None,
         cursor: str | None = None,
         limit: int = PAGE_SIZE,
     ) -> PaymentPage:
         """Return a page of the payments that fit all that is given, newest first.
 
         `account` is the one that pays; `cursor` is `next_cursor` of the page before, None for the
-        first; `limit` goes up to `PAGE_SIZE_MAX`.
+        first; `stuck` picks those past their time; `limit` goes up to `PAGE_SIZE_MAX`.
 
         Raises:
-            InvalidRequest: The cursor is not one that a page gave, or the limit is out of range.
+            InvalidRequest: The cursor is none that a page gave, or the limit is out of range.
         """
         if not 1 <= limit <= PAGE_SIZE_MAX:
             raise InvalidRequest(f"limit has to be from 1 to {PAGE_SIZE_MAX}", field="limit")
@@ -111,12 +133,12 @@ class Reader:
             "account": account,
             "partner": partner,
             "batch_id": batch_id,
+            "stuck": stuck,
         }
         query, given = _page_query(wanted, cursor)
         async with self._snapshot() as connection:
             rows = (await connection.execute(query, {**given, "rows": limit + 1})).all()
-        shown = rows[:limit]
-        more = len(rows) > limit
+        shown, more = rows[:limit], len(rows) > limit
         return PaymentPage(
             payments=tuple(summary(row) for row in shown),
             next_cursor=_cursor(shown[-1].created_at, shown[-1].id) if more else None,
@@ -134,6 +156,57 @@ class Reader:
         async with self._snapshot() as connection:
             rows = await connection.execute(_ACCOUNTS, {"prefix": prefix, "tenant": tenant})
         return AccountList(accounts=tuple(AccountView(**row._mapping) for row in rows))
+
+    async def rails(self) -> RailList:
+        """Return each rail with what waits before it, and all pauses and caps in force."""
+        async with self._snapshot() as connection:
+            return await rail_list(connection)
+
+    async def cases(
+        self,
+        *,
+        state: str = "open",
+        kind: str | None = None,
+        owner: str | None = None,
+        payment_id: str | None = None,
+        cursor: str | None = None,
+        limit: int = PAGE_SIZE,
+    ) -> CasePage:
+        """Return a page of the cases that fit all that is given, oldest first.
+
+        `state` is open, closed or all; `limit` goes up to `PAGE_SIZE_MAX`.
+
+        Raises:
+            InvalidRequest: The cursor is not one that a page gave.
+        """
+        wanted = {"kind": kind, "owner": owner, "payment_id": payment_id}
+        async with self._snapshot() as connection:
+            return await case_page(connection, wanted, state, cursor, limit)
+
+    async def case(self, case_id: int) -> CaseView | None:
+        """Return a case with what people said of it, or None."""
+        async with self._snapshot() as connection:
+            return await one_case(connection, case_id)
+
+    async def events(
+        self,
+        *,
+        set_aside: bool = False,
+        partner: str | None = None,
+        payment_id: str | None = None,
+        cursor: str | None = None,
+        limit: int = PAGE_SIZE,
+    ) -> EventPage:
+        """Return a page of the events that fit all that is given, newest first.
+
+        Raises:
+            InvalidRequest: The cursor is not one that a page gave.
+        """
+        wanted = {"partner": partner, "payment_id": payment_id}
+        async with self._snapshot() as connection:
+            return await event_page(
+                connection, wanted, set_aside=set_aside, cursor=cursor, rows=limit
+            )
 
     async def check(self) -> BooksReport:
         """Run every check over one snapshot of the books."""
@@ -159,20 +232,28 @@ class Reader:
     async def _snapshot(self) -> AsyncIterator[AsyncConnection]:
         """Give a connection that sees the books as they are at one moment, and cannot change them.
 
-        A `ConnectionError` is what the rest of the house knows for a database that is not there.
+        A `ConnectionError` is what the rest of the house knows for a database that is not there,
+        or that cannot answer now: nothing is wrong with what was asked, and it may be asked again.
         """
         try:
             async with self._engine.connect() as connection:
                 yield connection
         except (DBAPIError, NoFreeConnection) as error:
             lost = error.driver_exception if isinstance(error, DBAPIError) else error
-            if isinstance(error, NoFreeConnection) or is_lost(lost):
+            if isinstance(error, NoFreeConnection) or _may_pass(lost):
                 raise ConnectionError(f"the books do not answer: {lost}") from error
             raise
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            if is_lost(error):  # while connecting, the driver's own errors come through
+            if _may_pass(error):  # while connecting, the driver's own errors come through
                 raise ConnectionError(f"the books do not answer: {error}") from error
             raise
+
+
+def _may_pass(error: BaseException | None) -> bool:
+    """Tell whether an error is the database's trouble, and not the question's fault."""
+    return isinstance(error, Exception) and (
+        is_lost(error) or is_transient(error) or is_cancelled(error)
+    )
 
 
 def _page_query(wanted: Mapping[str, Any], cursor: str | None) -> tuple[TextClause, dict[str, Any]]:

@@ -11,7 +11,7 @@ import logging
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import asyncpg
 
@@ -38,21 +38,38 @@ Connect = Callable[[], Awaitable[asyncpg.Connection]]
 
 @dataclass(eq=False)
 class _Waiting:
-    """A change that waits for its commit, with the future that all its callers share."""
+    """A change that waits for its commit, with a future for each of its callers."""
 
     change: Change
     digest: bytes
     touched: frozenset[str]
-    written: asyncio.Future[Written]
+    callers: list[asyncio.Future[Written]] = field(default_factory=list)
     in_doubt: bool = False
     """Whether a reply was lost: nobody may be told any more that nothing was written."""
+    result: Written | Exception | None = None
 
     def conclude(self, result: Written | Exception) -> None:
-        if isinstance(result, Written):
-            self.written.set_result(result)
-            return
-        self.written.set_exception(result)
-        self.written.exception()  # Read here: its caller may have gone, and that is no error.
+        """Answer every caller who still waits; one who went has cancelled their own future."""
+        self.result = result
+        for caller in self.callers:
+            if not caller.done():
+                _answer(caller, result)
+
+    async def wait(self, caller: asyncio.Future[Written]) -> Written:
+        """Wait for the answer together with the other callers."""
+        if self.result is None:
+            self.callers.append(caller)
+        else:
+            _answer(caller, self.result)
+        return await caller
+
+
+def _answer(caller: asyncio.Future[Written], result: Written | Exception) -> None:
+    if isinstance(result, Written):
+        caller.set_result(result)
+        return
+    caller.set_exception(result)
+    caller.exception()  # Read here: the caller may go before it reads it, and that is no error.
 
 
 class Scribe:
@@ -60,6 +77,7 @@ class Scribe:
 
     def __init__(self, connect: Connect, *, lanes: int = 2) -> None:
         self._connect = connect
+        self._loop = asyncio.get_running_loop()
         self._queue: deque[_Waiting] = deque()
         self._by_key: dict[str, _Waiting] = {}
         self._busy: set[str] = set()
@@ -86,7 +104,7 @@ class Scribe:
             waiting = self._enqueue(change, digest)
         elif waiting.digest != digest:
             raise ContentConflict(change.key)
-        return await asyncio.shield(waiting.written)
+        return await waiting.wait(self._loop.create_future())
 
     def _enqueue(self, change: Change, digest: bytes) -> _Waiting:
         if self._closing:
@@ -95,8 +113,7 @@ class Scribe:
             raise LedgerBusy(
                 f"{len(self._queue)} changes wait already; nothing was written, try again later"
             )
-        future = asyncio.get_running_loop().create_future()
-        waiting = _Waiting(change, digest, touched(change), future)
+        waiting = _Waiting(change, digest, touched(change))
         self._queue.append(waiting)
         self._by_key[change.key] = waiting
         self._wake()
@@ -156,7 +173,7 @@ class Scribe:
         for waiting in batch:
             self._busy -= waiting.touched
             del self._by_key[waiting.change.key]
-            if not waiting.written.done():
+            if waiting.result is None:
                 waiting.conclude(ConnectionError("the lane ended before its commit was known"))
         self._lanes_busy -= 1
         self._wake()

@@ -24,7 +24,7 @@ PREFERRED_PORTS = {
 
 PEOPLE: dict[str, tuple[str, ...]] = {
     "ana": ("read", "approve-l1"),
-    "ben": ("read", "approve-l1", "approve-l2"),
+    "ben": ("read", "operate", "approve-l1", "approve-l2"),
     "ops": ("read", "operate", "admin"),
 }
 """Who holds a token of the local gateway, and with which roles."""

@@ -221,6 +221,7 @@ class Stack:
             "BURSAR_TEMPORAL_ADDRESS": f"{LOOPBACK}:{self._ports['temporal']}",
             "BURSAR_TEMPORAL_NAMESPACE": NAMESPACE,
             "BURSAR_PARTNERS": '["simulator"]',
+            "BURSAR_ENVIRONMENT": "test",
             "PARTNER_SIMULATOR_URL": f"http://{LOOPBACK}:{self._ports['bank']}",
         }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, timedelta
+from enum import StrEnum
 from typing import Protocol
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
@@ -11,6 +12,13 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 from bursar.beneficiaries import Beneficiary
 from bursar.money import Money
 from bursar.reports import PartnerEvent, Report
+
+
+class Environment(StrEnum):
+    """Whether money is real. A process and all that it reaches have to be of one."""
+
+    TEST = "test"
+    LIVE = "live"
 
 
 class Attempt(BaseModel):
@@ -102,6 +110,8 @@ class Partner(Protocol):
 
     name: str
     guarantees: Guarantees
+    environment: Environment
+    """What its address and credentials reach, as its own settings declare it."""
 
     def render(self, attempt: Attempt) -> bytes:
         """Return the body that `submit` sends: always the same bytes for the same attempt."""

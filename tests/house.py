@@ -35,6 +35,7 @@ from ops.temporal import LocalTemporal
 API_KEY = "house-key"
 WEBHOOK_SECRET = "whsec_aG91c2Utc2VjcmV0LW9mLTMyLWJ5dGVzLWxvbmchIQ=="
 TOKEN = "house-token-of-ops"
+SECOND_TOKEN = "house-token-of-vera"
 ROLES = '["read","operate","admin"]'
 LAG_SECONDS = 1.5
 PATIENCE_SECONDS = 60.0
@@ -115,8 +116,8 @@ class House:
         self.rules_file = self.directory / "rules.toml"
         self.rules_file.write_text(self.rules)
         tokens = self.directory / "tokens.toml"
-        digest = hashlib.sha256(TOKEN.encode()).hexdigest()
-        tokens.write_text(f'[[tokens]]\nprincipal = "ops"\nsha256 = "{digest}"\nroles = {ROLES}\n')
+        people = {"ops": TOKEN, "vera": SECOND_TOKEN}
+        tokens.write_text("\n".join(_token_entry(*person) for person in people.items()))
         self.ours = {
             "BURSAR_DATABASE_URL": self.books_url,
             "BURSAR_TEMPORAL_ADDRESS": self.temporal_address,
@@ -250,9 +251,9 @@ class House:
         found = await reader.accounts(prefix=path)
         return any(account.path == path and account.posted_minor > 0 for account in found.accounts)
 
-    def reader(self) -> Reader:
-        """Return a reader of the gateway, with a token of its own."""
-        return Reader(self.gateway_url, TOKEN)
+    def reader(self, token: str = TOKEN) -> Reader:
+        """Return a reader of the gateway, with somebody's token."""
+        return Reader(self.gateway_url, token)
 
     async def view(self, payment_id: str) -> PaymentView:
         """Return everything that is known of a payment."""
@@ -329,6 +330,11 @@ class House:
             if each["booked_minor"]
         }
         assert ours == theirs
+
+
+def _token_entry(name: str, token: str) -> str:
+    digest = hashlib.sha256(token.encode()).hexdigest()
+    return f'[[tokens]]\nprincipal = "{name}"\nsha256 = "{digest}"\nroles = {ROLES}\n'
 
 
 def _says_yes(url: str) -> bool:

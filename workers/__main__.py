@@ -8,15 +8,19 @@ import contextlib
 import logging
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from typing import Any
 
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from bursar.errors import BursarError
+from bursar import names
+from bursar.errors import BursarError, InvalidRequest
 from bursar.exit import leave
-from bursar.faults import settings_fault
+from bursar.faults import UNSAFE, UnsafeSetup, settings_fault
+from workers.comparing import compare_books, compare_later
 from workers.resources import Opening, open_resources
+from workers.schedules import keep_sweep_schedule, set_sweep_schedule
 from workers.serving import queues, workers
 from workers.settings import Settings
 
@@ -32,13 +36,31 @@ async def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with opening(settings) as resources, contextlib.AsyncExitStack() as stack:
+        silent = await compare_books(resources)
         for worker in workers(settings, resources, wanted):
             await stack.enter_async_context(worker)
+        await stack.enter_async_context(_beside(compare_later(resources, silent)))
+        if names.PAYMENTS_QUEUE in wanted:
+            await set_sweep_schedule(resources.client, settings.sweep_every)
+            keeping = keep_sweep_schedule(resources.client, settings.sweep_every)
+            await stack.enter_async_context(_beside(keeping))
         log.info("serving %s", ", ".join(wanted))
         if settings.ready_file is not None:
             settings.ready_file.touch()
         await stop.wait()
         log.info("stopping: no new work, and running work may finish")
+
+
+@contextlib.asynccontextmanager
+async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run something beside the workers for as long as this lasts."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
 
 
 def main() -> int:
@@ -61,6 +83,12 @@ def main() -> int:
         fault = settings_fault(error, "BURSAR_")
         print(f"the worker's settings are not right: {fault}", file=sys.stderr)  # noqa: T201
         return 2
+    except InvalidRequest as error:
+        print(f"the worker's settings are not right: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+    except UnsafeSetup as error:
+        print(f"the worker must not run like this: {error}", file=sys.stderr)  # noqa: T201
+        return UNSAFE
     except (BursarError, ConnectionError) as error:
         print(f"the worker cannot start: {error}", file=sys.stderr)  # noqa: T201
         return 6

@@ -12,7 +12,10 @@ from activities.rules import Rules, read_rules
 from bursar import temporal
 from ledger.accounts import rail_accounts
 from ledger.books import Books
+from ledger.durability import check_durability
+from ledger.oversight import Oversight
 from ledger.postgres import PostgresBooks
+from partners.fence import check_environment
 from partners.loading import load
 from partners.port import Partner
 from workers.settings import Settings
@@ -24,6 +27,7 @@ class Resources:
 
     client: Client
     books: Books
+    oversight: Oversight
     partners: dict[str, Partner]
     rules: Rules
 
@@ -40,16 +44,22 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         InvalidRequest: A setting names a file or partner that is not there or not right.
         ServiceUnavailable: Temporal does not answer.
         ConnectionError: The database does not answer.
+        UnsafeSetup: The database may forget, or a partner is of another environment.
     """
     rules = read_rules(settings.rules_file)
     async with AsyncExitStack() as stack:
         partners = {name: load(name) for name in settings.partners}
         for partner in partners.values():
             stack.push_async_callback(partner.aclose)
+        check_environment(settings.environment, partners.values())
+        await check_durability(str(settings.database_url))
         books = await stack.enter_async_context(PostgresBooks.open(str(settings.database_url)))
         for partner in partners.values():
             await books.open_accounts(
                 rail_accounts(partner.name, sorted(partner.guarantees.currencies))
             )
+        oversight = await stack.enter_async_context(Oversight.open(str(settings.database_url)))
         client = await temporal.connect(settings.temporal_address, settings.temporal_namespace)
-        yield Resources(client=client, books=books, partners=partners, rules=rules)
+        yield Resources(
+            client=client, books=books, oversight=oversight, partners=partners, rules=rules
+        )

@@ -10,14 +10,16 @@ from temporalio.worker import Worker
 from activities.events import EventActivities
 from activities.payments import PaymentActivities
 from activities.rails import RailActivities
+from activities.sweeping import Pace, SweepActivities
 from bursar import names
 from workers.resources import Resources
 from workers.settings import Settings
 from workflows.incoming import Deposit, LateEvent, Return
 from workflows.payout import Payout
+from workflows.sweep import Sweep
 from workflows.transfer import Transfer
 
-WORKFLOWS = (Payout, Transfer, Deposit, Return, LateEvent)
+WORKFLOWS = (Payout, Transfer, Deposit, Return, LateEvent, Sweep)
 
 
 def queues(settings: Settings) -> tuple[str, ...]:
@@ -39,11 +41,14 @@ def _payments(settings: Settings, resources: Resources) -> Worker:
     """Serve all workflows, and their steps on the books as local activities."""
     steps = PaymentActivities(resources.books, resources.partners, resources.rules)
     events = EventActivities(resources.books)
+    sweep = SweepActivities(
+        resources.books, resources.oversight, resources.client, Pace(grace=settings.sweep_grace)
+    )
     return Worker(
         resources.client,
         task_queue=names.PAYMENTS_QUEUE,
         workflows=WORKFLOWS,
-        activities=[*steps.all(), *events.all()],
+        activities=[*steps.all(), *events.all(), *sweep.all()],
         max_concurrent_workflow_tasks=settings.workflow_tasks_max,
         max_concurrent_local_activities=settings.book_steps_max,
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=2),

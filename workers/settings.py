@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from datetime import timedelta
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, PostgresDsn
+from pydantic import Field, PostgresDsn, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from partners.port import Environment
 
 
 class Settings(BaseSettings):
@@ -26,10 +29,25 @@ class Settings(BaseSettings):
     temporal_address: str = "127.0.0.1:7233"
     temporal_namespace: str = "bursar"
     database_url: PostgresDsn  # no default: a worker must never guess whose books it writes
-    partners: tuple[str, ...]  # by name; see partners.loading.load
+    partners: Annotated[tuple[str, ...], Field(min_length=1)]  # by name; see partners.loading.load
     rules_file: Path
+    environment: Environment = Environment.TEST
+    """Has to be what every partner's settings declare; so nothing live is reached by forgetting."""
+    sweep_every: timedelta = Field(default=timedelta(seconds=60), ge=timedelta(seconds=1))
+    """How often register and runs are compared."""
+    sweep_grace: timedelta = Field(default=timedelta(seconds=60), ge=timedelta())
+    """How long a payment has to be untouched, or a run open, before the sweeper looks at it."""
     ready_file: Path | None = None  # touched once the worker polls, for health checks
     workflow_tasks_max: int = Field(default=16, ge=1, le=10_000)  # each is CPU-bound at first
     book_steps_max: int = Field(default=512, ge=1, le=10_000)
     partner_calls_max: int = Field(default=200, ge=1, le=10_000)
-    shutdown_grace: timedelta = timedelta(seconds=20)
+    shutdown_grace: timedelta = Field(
+        default=timedelta(seconds=20), ge=timedelta(), le=timedelta(hours=1)
+    )
+
+    @field_validator("ready_file")
+    @classmethod
+    def _in_a_directory(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.parent.is_dir():
+            raise ValueError(f"there is no directory {value.parent}")
+        return value

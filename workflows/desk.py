@@ -23,7 +23,8 @@ from activities.options import books
 from activities.payments import PaymentActivities
 from activities.terms import Acted, Note, NotOpened, Opened, Standing, Terms, Wish
 from bursar import names
-from bursar.actions import ACTION_READER, Answer, Approve, Cancel, Deny, Resolve
+from bursar.actions import ACTION_READER, Action, Answer, Cancel
+from bursar.inputs import faults_of, json_field
 from bursar.payments import PaymentResult, PaymentState
 from workflows.shelter import sheltered
 
@@ -36,6 +37,9 @@ WORTH_A_LOOK = frozenset(
     }
 )
 """States in which somebody would look or act: only these, and the end, go into the index."""
+
+NOTES_MAX = 200
+"""Remarks that one payment keeps: each costs history, of which a run may have only so much."""
 
 
 @dataclass
@@ -56,11 +60,15 @@ class Desk:
         self._wishes: deque[_OnDesk] = deque()
         self._notes: deque[Note] = deque()
         self._notes_taken = 0
+        self._signalled: set[Wish] = set()
         self._news = False
         self._cancel_wished = False
         self._shown: PaymentState | None = None
         self._called_ops = False
+        self._called_people = False
         self._native_cancels = 0
+        self._ops_asked_for = False
+        self._stuck_in: PaymentState | None = None
 
     # What arrives
 
@@ -89,30 +97,53 @@ class Desk:
         """Say that an event is stored; what it says is read from the books."""
         self._news = True
 
+    @workflow.signal(name=names.CALL_OPS)
+    def call_ops(self, *_received: Any) -> None:
+        """Raise NeedsOps for as long as the payment stands where it is: it is past its time."""
+        self._ops_asked_for = True
+        if self._standing is not None:
+            self._stand(self._standing)
+
     @workflow.signal(dynamic=True)
     def unknown_signal(self, name: str, _received: Sequence[RawValue]) -> None:
         """Keep a note of a signal that no payment knows."""
         self._note("unknown_signal", f"a signal named {name[:60]!r} means nothing to a payment")
 
     @workflow.update(name=names.APPROVE)
-    async def approve_and_answer(self, action: Approve) -> Answer:
+    async def approve_and_answer(self, *received: Any) -> Answer:
         """Approve, and say what came of it."""
-        return await self._put_and_wait(action)
+        return await self._put_and_wait(_action(names.APPROVE, received))
+
+    @approve_and_answer.validator
+    def _approve_fits(self, *received: Any) -> None:
+        _action(names.APPROVE, received)
 
     @workflow.update(name=names.DENY)
-    async def deny_and_answer(self, action: Deny) -> Answer:
+    async def deny_and_answer(self, *received: Any) -> Answer:
         """Deny, and say what came of it."""
-        return await self._put_and_wait(action)
+        return await self._put_and_wait(_action(names.DENY, received))
+
+    @deny_and_answer.validator
+    def _deny_fits(self, *received: Any) -> None:
+        _action(names.DENY, received)
 
     @workflow.update(name=names.CANCEL)
-    async def cancel_and_answer(self, action: Cancel) -> Answer:
+    async def cancel_and_answer(self, *received: Any) -> Answer:
         """Cancel, and say what came of it."""
-        return await self._put_and_wait(action)
+        return await self._put_and_wait(_action(names.CANCEL, received))
+
+    @cancel_and_answer.validator
+    def _cancel_fits(self, *received: Any) -> None:
+        _action(names.CANCEL, received)
 
     @workflow.update(name=names.RESOLVE)
-    async def resolve_and_answer(self, action: Resolve) -> Answer:
+    async def resolve_and_answer(self, *received: Any) -> Answer:
         """Decide a payment in review, and say what came of it."""
-        return await self._put_and_wait(action)
+        return await self._put_and_wait(_action(names.RESOLVE, received))
+
+    @resolve_and_answer.validator
+    def _resolve_fits(self, *received: Any) -> None:
+        _action(names.RESOLVE, received)
 
     @workflow.query(name="standing")
     def standing(self) -> Standing | None:
@@ -121,29 +152,30 @@ class Desk:
 
     def _take(self, verb: str, received: Sequence[Any]) -> None:
         """Put a signal's wish on the desk; anything but one readable payload is a note."""
-        if len(received) != 1 or not isinstance(received[0], dict):
-            detail = f"{verb}: came with {len(received)} payloads; it takes one JSON object"
-            self._note("unreadable_signal", detail)
-            return
         try:
-            action = ACTION_READER.validate_python({**received[0], "verb": verb})
-        except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"][1:])
-            self._note("unreadable_signal", f"{verb}: {place}: {first['msg']}")
+            action = _action(verb, received)
+        except ApplicationError as error:
+            self._note("unreadable_signal", error.message)
         else:
-            self._wishes.append(_OnDesk(self._wish(action, "signal"), None))
+            wish = self._wish(action, "signal")
+            if wish not in self._signalled:  # the same again, before it is judged, says no more
+                self._signalled.add(wish)
+                self._wishes.append(_OnDesk(wish, None))
 
-    async def _put_and_wait(self, action: Approve | Deny | Cancel | Resolve) -> Answer:
+    async def _put_and_wait(self, action: Action) -> Answer:
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._wishes.append(_OnDesk(self._wish(action, "update"), answer))
         return await answer
 
-    def _wish(self, action: Approve | Deny | Cancel | Resolve, channel: str) -> Wish:
+    def _wish(self, action: Action, channel: str) -> Wish:
         return Wish(payment_id=self._id, action=action, channel=channel)
 
     def _note(self, kind: str, detail: str) -> None:
+        if self._notes_taken >= NOTES_MAX:
+            return
         self._notes_taken += 1
+        if self._notes_taken == NOTES_MAX:
+            detail = "this is not the first; further ones are not kept"
         key = f"{self._id}/note/{self._notes_taken}"
         note = Note(payment_id=self._id, key=key, kind=kind, detail=_printable(detail))
         self._notes.append(note)
@@ -164,7 +196,10 @@ class Desk:
         """Take Temporal's own cancellation for a wish to cancel."""
         self._native_cancels += 1
         reason = _printable(workflow.cancellation_reason() or "Temporal's cancellation")
-        cancel = Cancel(by="temporal:cancel", reason=reason)
+        try:
+            cancel = Cancel(by="temporal:cancel", reason=reason)
+        except ValidationError:  # anybody may have written it; the wish itself still counts
+            cancel = Cancel(by="temporal:cancel", reason="a reason that cannot be kept")
         self._wishes.append(_OnDesk(self._wish(cancel, "temporal"), None))
 
     async def _steps(
@@ -190,18 +225,34 @@ class Desk:
             raise RuntimeError("the payment is not open yet")
         return self._standing
 
+    def _place(self) -> tuple[PaymentState, int]:
+        """Return what of the standing a person's action may change."""
+        return self._now().state, self._now().open_cases
+
     def _stand(self, standing: Standing) -> None:
         """Take note of where the payment stands, and show it to whoever looks."""
         if standing.code is None and self._standing is not None:
             standing = standing.model_copy(update={"code": self._standing.code})
         self._standing = standing
         workflow.set_current_details(self._details(standing))
-        if standing.final or standing.state in WORTH_A_LOOK or standing.overdue:
+        if self._ops_asked_for:
+            self._ops_asked_for, self._stuck_in = False, standing.state
+        elif standing.state is not self._stuck_in:
+            self._stuck_in = None
+        calls_people = self._stuck_in is not None or standing.open_cases > 0
+        worth_a_look = standing.state in WORTH_A_LOOK or standing.overdue
+        if standing.final or worth_a_look or calls_people or self._called_people:
             self._show(standing)
+        self._called_people = calls_people
 
     def _show(self, standing: Standing) -> None:
         """Write the state into Temporal's index, at most once for each state."""
-        needs_ops = standing.state is PaymentState.IN_REVIEW or standing.overdue
+        needs_ops = (
+            standing.state is PaymentState.IN_REVIEW
+            or standing.overdue
+            or standing.open_cases > 0
+            or self._stuck_in is standing.state
+        )
         if standing.state is self._shown and needs_ops == self._called_ops:
             return
         updates: list[SearchAttributeUpdate[Any]] = [
@@ -232,7 +283,10 @@ class Desk:
             PaymentState.SUBMITTED: "waits for the partner's last word",
         }
         overdue = " · **overdue**" if standing.overdue else ""
-        return f"**{standing.state}** · {waiting.get(standing.state, 'goes on')}{overdue}"
+        if standing.open_cases:
+            overdue += f" · **{standing.open_cases} open case(s)**: `bursar cases list`"
+        held = f"held back: **{standing.held}**" if standing.held else None
+        return f"**{standing.state}** · {held or waiting.get(standing.state, 'goes on')}{overdue}"
 
     # Waiting
 
@@ -246,11 +300,12 @@ class Desk:
             )
         while self._wishes:
             item = self._wishes.popleft()
+            self._signalled.discard(item.wish)
             acted: Acted = await workflow.execute_local_activity_method(
                 PaymentActivities.act, item.wish, **books(f"Judge: {item.wish.action.verb}")
             )
             self._cancel_wished |= acted.ask_partner
-            if acted.standing.state is not self._now().state:
+            if (acted.standing.state, acted.standing.open_cases) != self._place():
                 self._stand(acted.standing)
             if item.answer is not None:
                 item.answer.set_result(acted.answer)
@@ -319,6 +374,32 @@ class Desk:
     async def _take_news(self) -> None:
         """Take account of what the partner has told; only payouts have a partner."""
         self._news = False
+
+
+def _action(verb: str, received: Sequence[Any]) -> Action:
+    """Read what came with a signal or an update; anybody may have sent it, and anything.
+
+    Raises:
+        ApplicationError: It is not one readable payload. From an update's validator that rejects
+            the update before it leaves any trace; out of its handler it would fail the run's task.
+    """
+    if len(received) != 1 or not isinstance(received[0], dict):
+        detail = f"{verb}: came with {len(received)} payloads; it takes one JSON object"
+        raise ApplicationError(detail, type="InvalidRequest")
+    try:
+        return ACTION_READER.validate_python({**received[0], "verb": verb})
+    except ValidationError as error:
+        found = faults_of(error, lambda loc: json_field(loc[1:]))[0]
+        reason = f"{verb}: {found} [{found.code}]"
+        raise ApplicationError(reason, type="InvalidRequest") from None
+
+
+def only(received: Sequence[Any]) -> Any:
+    """Return what a run was started with: the one payload, else all, which no request can be.
+
+    A start with none or several would fail a fixed arity, and with it the run's tasks for ever.
+    """
+    return received[0] if len(received) == 1 else list(received)
 
 
 def _printable(text: str) -> str:

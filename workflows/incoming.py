@@ -1,13 +1,27 @@
 """Incoming: what partners tell that no running payment waits for; one short run for each event."""
 
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import ValidationError
 from temporalio import workflow
-from temporalio.exceptions import FailureError
+from temporalio.exceptions import ApplicationError, FailureError
 
 from activities.events import EventActivities
 from activities.options import books
-from activities.terms import EventRow
+from activities.terms import EventRow, Judged
 from bursar import names
+from workflows.desk import only
 from workflows.shelter import sheltered
+
+
+def _row(received: Sequence[Any]) -> EventRow:
+    """Read what a run was started with; anybody may have started it, and with anything."""
+    try:
+        return EventRow.model_validate(only(received), strict=True)
+    except ValidationError as error:
+        reason = "takes one object with the row_id of a stored event"
+        raise ApplicationError(reason, type="InvalidRequest", non_retryable=True) from error
 
 
 def _unmoved() -> None:
@@ -24,19 +38,27 @@ async def _tell(payment_id: str, event: EventRow) -> None:
         workflow.logger.info("the payment's run has ended already")
 
 
+def _call_ops(judged: Judged | str | None) -> None:
+    """Show in Temporal's index that a person has to look at what an event has come to."""
+    if isinstance(judged, Judged) and judged.needs_ops:
+        workflow.upsert_search_attributes([names.NEEDS_OPS.value_set(True)])
+
+
 @workflow.defn(name=names.DEPOSIT_WORKFLOW)
 class Deposit:
     """Book one incoming credit. Workflow id: deposit/<partner>/<event id>."""
 
     @workflow.run
-    async def run(self, event: EventRow) -> None:
+    async def run(self, *received: Any) -> None:
         """Book the credit for the account that it names, or into suspense."""
-        await sheltered(
+        event = _row(received)
+        judged = await sheltered(
             workflow.execute_local_activity_method(
                 EventActivities.book_deposit, event, **books("Book an incoming credit")
             ),
             _unmoved,
         )
+        _call_ops(judged)
 
 
 @workflow.defn(name=names.RETURN_WORKFLOW)
@@ -44,16 +66,19 @@ class Return:
     """Book money that came back after it was paid. Workflow id: return/<partner>/<event id>."""
 
     @workflow.run
-    async def run(self, event: EventRow) -> None:
+    async def run(self, *received: Any) -> None:
         """Book the return on its payment, or into suspense."""
-        waiting = await sheltered(
+        event = _row(received)
+        judged = await sheltered(
             workflow.execute_local_activity_method(
                 EventActivities.book_return, event, **books("Book a return")
             ),
             _unmoved,
         )
-        if waiting is not None:
-            await _tell(waiting, event)
+        _call_ops(judged)
+        tell = judged.tell if isinstance(judged, Judged) else judged
+        if tell is not None:
+            await _tell(tell, event)
 
 
 @workflow.defn(name=names.LATE_EVENT_WORKFLOW)
@@ -61,11 +86,13 @@ class LateEvent:
     """Judge an event whose payment has ended or is not known. Workflow id: late/<partner>/<id>."""
 
     @workflow.run
-    async def run(self, event: EventRow) -> None:
+    async def run(self, *received: Any) -> None:
         """Take account of the event, or give it to a person."""
-        await sheltered(
+        event = _row(received)
+        judged = await sheltered(
             workflow.execute_local_activity_method(
                 EventActivities.judge_late, event, **books("Judge a late event")
             ),
             _unmoved,
         )
+        _call_ops(judged)

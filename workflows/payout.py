@@ -12,7 +12,7 @@ from activities.rails import RailActivities
 from activities.terms import NotOpened, Opened, Opening, Question
 from bursar import names
 from bursar.payments import PaymentResult, PaymentState
-from workflows.desk import Desk
+from workflows.desk import Desk, only
 
 _S = PaymentState
 
@@ -28,13 +28,13 @@ class Payout(Desk):
     """
 
     @workflow.run
-    async def run(self, request: Any) -> PaymentResult:
+    async def run(self, *received: Any) -> PaymentResult:
         """Hold the money, hand it over, and book what the partner finally says."""
 
         async def opening() -> Opened | NotOpened:
             return await workflow.execute_local_activity_method(
                 PaymentActivities.open_payout,
-                Opening(payment_id=self._id, request=request),
+                Opening(payment_id=self._id, request=only(received)),
                 **books("Register, check and hold"),
             )
 

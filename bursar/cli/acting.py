@@ -6,14 +6,15 @@ import asyncio
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from pydantic import ValidationError
 
 from bursar.actions import Answer, Approve, Cancel, Deny, Outcome, Resolve, Verdict
 from bursar.cli import options, session
 from bursar.cli.codes import ExitCode, code_of_answer
 from bursar.cli.connection import Connection
+from bursar.cli.faults import spelled_out
 from bursar.cli.output import cell, console, print_json
 from bursar.errors import InvalidRequest, ServiceUnavailable
+from bursar.inputs import read
 
 if TYPE_CHECKING:  # it takes longer to import than a wrong option takes to refuse
     from bursar.reader import Verb
@@ -145,13 +146,12 @@ def _checked(verb: Verb, fields: dict[str, Any]) -> _Action:
     """
     given = {**fields, "by": "token" if fields["by"] is None else fields["by"]}
     try:
-        return _MODELS[verb].model_validate(given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = str(first["loc"][0]) if first["loc"] else ""
-        reason = first["msg"].removeprefix("Value error, ")
+        return read(_MODELS[verb], given)
+    except InvalidRequest as error:
+        first = spelled_out(error.faults[0])
+        option = (first.field or "").replace("_", "-")
         raise InvalidRequest(
-            f"--{field.replace('_', '-')}: {reason[:1].lower()}{reason[1:]}", field=field
+            f"--{option}: {first.reason}", field=first.field, code=first.code, faults=error.faults
         ) from error
 
 

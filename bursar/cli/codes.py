@@ -30,7 +30,7 @@ MEANING = {
     ExitCode.INVALID: "Wrong usage or wrong input: an option, the settings, a file, or lines "
     "of it. The good lines of a file were sent all the same.",
     ExitCode.CONFLICT: "An id belongs to a payment with other content. Compare the two first.",
-    ExitCode.NOT_FOUND: "There is no such payment.",
+    ExitCode.NOT_FOUND: "There is no such payment or case.",
     ExitCode.NOT_AUTHORISED: "The token is missing, unknown or too weak, or this person may not "
     "do this.",
     ExitCode.UNAVAILABLE: "A service did not answer, so the outcome is unknown. Repeat the same "
@@ -45,6 +45,7 @@ _OF_ERROR: tuple[tuple[type[errors.BursarError], ExitCode], ...] = (
     (errors.PaymentConflict, ExitCode.CONFLICT),
     (errors.ContentConflict, ExitCode.CONFLICT),
     (errors.PaymentNotFound, ExitCode.NOT_FOUND),
+    (errors.CaseNotFound, ExitCode.NOT_FOUND),
     (errors.NotAuthorised, ExitCode.NOT_AUTHORISED),
     (errors.ServiceUnavailable, ExitCode.UNAVAILABLE),
     (errors.LedgerBusy, ExitCode.UNAVAILABLE),

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
-from bursar.cli.faults import csv_field, faults_of, json_field, shown
-from bursar.cli.lines import CsvRow, Fault, csv_rows, json_rows
-from bursar.errors import InvalidRequest
+from bursar.cli.faults import csv_field, spelled_out
+from bursar.cli.lines import CsvRow, csv_rows, json_rows
+from bursar.errors import Fault, InvalidRequest
 from bursar.ids import Tenant, WalletPath
+from bursar.inputs import fault, faults_of, json_field
 from bursar.money import Money, minor_digits
 from bursar.payments import PayoutRequest, TransferRequest
 
@@ -28,6 +31,8 @@ class Form(StrEnum):
     CSV = "csv"
     JSONL = "jsonl"
 
+
+_SHOWN_ID = re.compile(r"(po|tr)_[0-9A-Za-z_]{1,29}|wallet/[a-z0-9][a-z0-9-]{0,40}/[A-Z]{3}")
 
 _FORMS = {".csv": Form.CSV, ".jsonl": Form.JSONL, ".ndjson": Form.JSONL}
 
@@ -68,14 +73,14 @@ class Refused:
 
     def as_json(self) -> dict[str, Any]:
         """Return the line and its faults for machines."""
-        faults = [{"field": fault.field, "reason": fault.reason} for fault in self.faults]
+        faults = [fault.as_json() for fault in self.faults]
         return {"line": self.number, "id": self.id, "faults": faults}
 
 
 class AccountRequest(BaseModel):
     """An account to open, and the money that it starts with where a test stack funds it."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", hide_input_in_errors=True)
 
     account: WalletPath
     tenant: Tenant = "main"
@@ -86,7 +91,10 @@ class AccountRequest(BaseModel):
         currency = self.account.rpartition("/")[2]
         minor_digits(currency)
         if self.funding is not None and self.funding.currency != currency:
-            raise ValueError(f"account {self.account} does not hold {self.funding.currency}")
+            raise PydanticCustomError(
+                "currency_mismatch",
+                f"account {self.account} does not hold {self.funding.currency}",
+            )
         return self
 
 
@@ -208,7 +216,7 @@ def _from_row(name: str, row: CsvRow, kind: _Kind[_M]) -> Line[_M] | Refused:
             return Line(name, row.line, request)
     order = {column: place for place, column in enumerate(kind.columns)}
     faults.sort(key=lambda fault: order.get(fault.field or "", len(order)))
-    return Refused(name, row.line, _id_in(row.cells, kind), tuple(faults))
+    return Refused(name, row.line, _id_in(row.cells, kind), _told(faults))
 
 
 def _from_json(name: str, raw: bytes, kind: _Kind[_M]) -> Iterator[Line[_M] | Refused]:
@@ -220,30 +228,35 @@ def _from_json(name: str, raw: bytes, kind: _Kind[_M]) -> Iterator[Line[_M] | Re
         try:
             yield Line(name, row.line, kind.model.model_validate_json(row.text))
         except ValidationError as error:
-            yield Refused(name, row.line, given, faults_of(error, json_field))
+            yield Refused(name, row.line, given, _told(faults_of(error, json_field)))
 
 
 def _id_in(content: dict[str, Any], kind: _Kind[_M]) -> str | None:
     given = content.get(kind.id_field)
-    return given[:60] if isinstance(given, str) else None
+    if not isinstance(given, str) or not _SHOWN_ID.fullmatch(given):
+        return None  # whatever stands there is no id, and may be an account number
+    return given
+
+
+def _told(faults: Iterable[Fault]) -> tuple[Fault, ...]:
+    return tuple(map(spelled_out, faults))
 
 
 def _money(
     content: dict[str, Any], field: str, text: str | None, currency: str | None
 ) -> list[Fault]:
     """Read an amount and its currency into `content`; return what is wrong with them."""
-    try:
-        minor_digits(currency or "")
-    except ValueError as error:
-        return [Fault("currency", str(error) if currency else "is missing")]
+    if currency is None:
+        return [fault("missing", "currency", "is missing")]
     if text is None:
-        return [Fault(field, "is missing")]
+        return [fault("missing", field, "is missing")]
     try:
-        money = Money.parse(text, currency or "")
+        money = Money.parse(text, currency)
     except ValidationError as error:
         return list(faults_of(error, lambda _: field))
-    except ValueError as error:
-        return [Fault(field, str(error) if len(text) <= 40 else f"{shown(text)} is no amount")]
+    except PydanticCustomError as error:
+        where = "currency" if error.type == "currency_invalid" else field
+        return [fault(error.type, where, error.message())]
     content[field] = money.model_dump()
     return []
 

@@ -6,12 +6,12 @@ import codecs
 import csv
 import difflib
 import io
-import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from bursar.errors import InvalidRequest
+from bursar.errors import Fault, InvalidRequest
+from bursar.inputs import fault, strict_json
 
 CELL_LENGTH_MAX = 1000
 """Characters in one cell; no field of a payment is longer than a few hundred."""
@@ -19,18 +19,6 @@ CELL_LENGTH_MAX = 1000
 JSON_LINE_LENGTH_MAX = 65_536
 
 _UTF16_OR_32 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
-
-
-@dataclass(frozen=True)
-class Fault:
-    """What is wrong with one field of a line; `field` None means the line as a whole."""
-
-    field: str | None
-    reason: str
-
-    def __str__(self) -> str:
-        """Return the fault as people read it: "amount: is missing"."""
-        return f"{self.field}: {self.reason}" if self.field else self.reason
 
 
 @dataclass(frozen=True)
@@ -128,32 +116,31 @@ def _what_it_has_instead(names: Sequence[str]) -> str:
 
 def _broken_row(first: int, last: int, error: csv.Error) -> Fault:
     lines = f"line {first}" if first == last else f"lines {first} to {last}"
-    return Fault(None, f"cannot be read as CSV ({error}); is a quote left open? Left out: {lines}")
+    reason = f"cannot be read as CSV ({error}); is a quote left open? Left out: {lines}"
+    return fault("malformed_line", None, reason)
 
 
 def _checked_row(line: int, row: list[str], names: Sequence[str]) -> CsvRow:
     if len(row) != len(names):
-        return CsvRow(
-            line,
-            {},
-            (Fault(None, f"has {_cells(len(row))}, but the header names {len(names)} columns"),),
-        )
+        reason = f"has {_cells(len(row))}, but the header names {len(names)} columns"
+        return CsvRow(line, {}, (fault("malformed_line", None, reason),))
     cells = {column: cell for column, cell in zip(names, row, strict=True) if cell}
-    faults = [
-        Fault(column, reason) for column, cell in cells.items() if (reason := _unreadable(cell))
-    ]
-    return CsvRow(line, cells, tuple(faults))
+    judged = (_unreadable(column, cell) for column, cell in cells.items())
+    return CsvRow(line, cells, tuple(found for found in judged if found))
 
 
-def _unreadable(cell: str) -> str | None:
+def _unreadable(column: str, cell: str) -> Fault | None:
     """Return why a cell cannot even be judged, or None."""
     if len(cell) > CELL_LENGTH_MAX:
-        return f"is {len(cell)} characters long; at most {CELL_LENGTH_MAX}"
+        reason = f"is {len(cell)} characters long; at most {CELL_LENGTH_MAX}"
+        return fault("too_long", column, reason)
     if "\n" in cell or "\r" in cell:
-        return "goes on over the end of the line; is a quote left open?"
+        reason = "goes on over the end of the line; is a quote left open?"
+        return fault("charset", column, reason)
     if "\0" in cell:
-        return "holds a NUL character; remove it"
-    return _not_utf8(cell)
+        return fault("charset", column, "holds a NUL character; remove it")
+    not_utf8 = _not_utf8(cell)
+    return fault("charset", column, not_utf8) if not_utf8 else None
 
 
 def _not_utf8(text: str) -> str | None:
@@ -183,27 +170,22 @@ def json_rows(name: str, raw: bytes) -> Iterator[JsonRow]:
 
 
 def _json_row(line: int, text: str) -> JsonRow:
-    fault = _not_utf8(text)
     if len(text) > JSON_LINE_LENGTH_MAX:
-        fault = f"is {len(text)} characters long; at most {JSON_LINE_LENGTH_MAX}"
-    if fault is not None:
-        return JsonRow(line, text, {}, (Fault(None, fault),))
+        reason = f"is {len(text)} characters long; at most {JSON_LINE_LENGTH_MAX}"
+        return JsonRow(line, text, {}, (fault("too_long", None, reason),))
+    not_utf8 = _not_utf8(text)
+    if not_utf8 is not None:
+        return JsonRow(line, text, {}, (fault("charset", None, not_utf8),))
     try:
-        content = json.loads(text, object_pairs_hook=_each_key_once)
-    except (ValueError, RecursionError) as error:
-        return JsonRow(line, text, {}, (Fault(None, f"is no JSON object: {_cut(str(error))}"),))
+        content = strict_json(text)
+    except InvalidRequest as error:
+        found = error.faults[0]
+        if found.code == "malformed_json":
+            found = replace(found, reason=f"is no JSON object: the line {found.reason}")
+        return JsonRow(line, text, {}, (found,))
     if not isinstance(content, dict):
-        return JsonRow(line, text, {}, (Fault(None, "is no JSON object: {…}"),))
+        return JsonRow(line, text, {}, (fault("type_invalid", None, "is no JSON object: {…}"),))
     return JsonRow(line, text, content)
-
-
-def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    content = dict(pairs)
-    if len(content) != len(pairs):
-        names = [key for key, _ in pairs]
-        twice = next(key for key in names if names.count(key) > 1)
-        raise ValueError(f"{twice!r} stands there twice")
-    return content
 
 
 def _cut(text: str) -> str:

@@ -42,6 +42,7 @@ class Wanted:
     partner: str | None = None
     tenant: str | None = None
     batch_id: str | None = None
+    stuck: bool = False
     cursor: str | None = None
 
     def command(self, cursor: str) -> str:
@@ -56,7 +57,15 @@ class Wanted:
             "--cursor": cursor,
         }
         words = [word for name, value in options.items() if value for word in (name, value)]
-        return shlex.join(["bursar", f"{self.kind}s", "list", *words])
+        stuck = ["--stuck"] if self.stuck else []
+        return shlex.join(["bursar", f"{self.kind}s", "list", *stuck, *words])
+
+
+_Column = tuple[str, Callable[[PaymentSummary], Text]]
+_DUE: list[_Column] = [
+    ("due (UTC)", lambda one: short(moment(one.due_at))),
+    ("next", lambda one: short(one.next_action)),
+]
 
 
 def show(context: typer.Context, payment_id: str, *, prefix: str, as_json: bool) -> None:
@@ -80,17 +89,18 @@ def list_page(context: typer.Context, wanted: Wanted, *, as_json: bool) -> None:
     if not page.payments:
         out.print(f"No {wanted.kind}s match.")
         return
-    out.print(_list(page, out.width))
+    out.print(_list(page, out.width, stuck=wanted.stuck))
     if page.next_cursor:
         out.print()
         out.print(f"More: {wanted.command(page.next_cursor)}", style="dim", soft_wrap=True)
 
 
-def _list(page: PaymentPage, width: int) -> Table:
+def _list(page: PaymentPage, width: int, *, stuck: bool) -> Table:
     """Return the page as a table of one line each, with the columns that the width allows."""
     with_code = any(payment.code for payment in page.payments)
-    columns: list[tuple[str, Callable[[PaymentSummary], Text]]] = [
+    columns: list[_Column] = [
         *([("why", lambda one: short(one.code))] if with_code else []),
+        *(_DUE if stuck else []),
         ("account", lambda one: short(one.account)),
         ("reference", lambda one: short(one.reference)),
         *([("created (UTC)", lambda one: short(moment(one.created_at)))] if width >= WIDE else []),
@@ -120,6 +130,7 @@ async def _page(connection: Connection, wanted: Wanted) -> PaymentPage:
             account=wanted.account,
             partner=wanted.partner,
             batch_id=wanted.batch_id,
+            stuck=wanted.stuck or None,
             cursor=wanted.cursor,
             limit=wanted.limit,
         )

@@ -5,22 +5,35 @@ from __future__ import annotations
 import sys
 import traceback
 from importlib.metadata import version
-from typing import Annotated, Any, NoReturn, TextIO, cast
+from typing import Annotated, NoReturn, TextIO, cast
 
 import typer
 from rich.text import Text
 from typer.rich_utils import rich_format_error
 
-from bursar.cli import accounts, acting, books, options, payouts, transfers, watching
+from bursar.cli import (
+    accounts,
+    acting,
+    books,
+    cases,
+    events,
+    gate,
+    no_send,
+    options,
+    payouts,
+    sweeping,
+    transfers,
+    watching,
+)
 from bursar.cli.codes import MEANING, ExitCode, code_of
 from bursar.cli.options import examples
 from bursar.cli.output import Forgiving, console, plain, print_json, table
-from bursar.errors import BursarError
+from bursar.errors import BursarError, InvalidRequest
 from bursar.exit import leave
 
 WHAT_TO_DO = {
     ExitCode.NOT_FOUND: "It may not have been registered yet: look again in a moment, or look "
-    "through `bursar payouts list` and `bursar transfers list`.",
+    "through `bursar payouts list`, `bursar transfers list` or `bursar cases list --all`.",
     ExitCode.NOT_AUTHORISED: "Give another token with --token or BURSAR_TOKEN; what each may do "
     "stands in the gateway's tokens file.",
     ExitCode.UNAVAILABLE: "Start it (`make run`), or correct the address (--temporal, --gateway, "
@@ -114,8 +127,25 @@ app.command(
         "bursar watch po_invoice_0007 --timeout 60 --json",
     )
 )(watching.watch)
+app.command(
+    epilog=examples(
+        'bursar pause --partner simulator --by ana --reason "bank pays twice"',
+        'bursar pause --currency EUR --reason "wrong rates"',
+        'bursar pause --all --by ana --reason "stop the line"',
+    )
+)(gate.pause)
+app.command(
+    epilog=examples('bursar resume --partner simulator --by ana --reason "bank is well again"')
+)(gate.resume)
+app.command(epilog=examples("bursar rails", "bursar rails --json"))(gate.rails)
+app.add_typer(gate.limits_app, name="limits")
+app.add_typer(gate.people_app, name="people")
 app.add_typer(accounts.app, name="accounts")
+app.add_typer(cases.app, name="cases")
+app.add_typer(events.app, name="events")
 app.add_typer(books.app, name="books")
+app.add_typer(no_send.app, name="no-send")
+app.command(epilog=examples("bursar sweep", "bursar sweep --json | jq .stuck"))(sweeping.sweep)
 
 
 @app.command(epilog=examples("bursar exit-codes", "bursar exit-codes --json"))
@@ -150,7 +180,7 @@ def status_of(arguments: list[str]) -> int:
     try:
         ended = app(arguments, prog_name="bursar", standalone_mode=False)
     except BursarError as error:
-        return _failed(code_of(error), str(error), error.code, as_json, _field_of(error))
+        return _failed(code_of(error), str(error), error.code, as_json, error)
     except typer.TyperException as error:
         rich_format_error(error)  # type: ignore[arg-type]  # typer raises its own subclasses only
         if as_json:
@@ -166,26 +196,25 @@ def status_of(arguments: list[str]) -> int:
     return ended if isinstance(ended, int) else ExitCode.OK
 
 
-def _field_of(error: BursarError) -> str | None:
-    field: Any = getattr(error, "field", None)
-    return str(field) if field else None
-
-
 def _failed(
-    code: ExitCode, message: str, word: str, as_json: bool, field: str | None = None
+    code: ExitCode, message: str, word: str, as_json: bool, error: BursarError | None = None
 ) -> ExitCode:
     """Say on standard error what went wrong and what to do, and give the exit code."""
+    faults = error.faults if isinstance(error, InvalidRequest) else ()
+    to_do = faults[0].what_to_do if faults else WHAT_TO_DO.get(code)
     said = Text.assemble(("error: ", "bold red"), plain(message))
     stderr = console(sys.stderr)
     stderr.print(said, soft_wrap=True)
-    if code in WHAT_TO_DO:
-        stderr.print(WHAT_TO_DO[code], style="dim", soft_wrap=True)
+    if to_do:
+        stderr.print(to_do, style="dim", soft_wrap=True)
     if as_json:
-        _print_error(code, message, word, field)
+        field = error.field if isinstance(error, InvalidRequest) else None
+        _print_error(code, message, word, field, to_do)
     return code
 
 
-def _print_error(code: ExitCode, message: str, word: str, field: str | None) -> None:
-    print_json(
-        {"error": {"code": word, "message": message, "field": field, "exit_code": int(code)}}
-    )
+def _print_error(
+    code: ExitCode, message: str, word: str, field: str | None, to_do: str | None = None
+) -> None:
+    told = {"code": word, "message": message, "field": field, "exit_code": int(code)}
+    print_json({"error": told | ({"what_to_do": to_do} if to_do else {})})

@@ -61,6 +61,9 @@ Tenant: TypeAlias = Annotated[
 Batch: TypeAlias = Annotated[
     str | None, typer.Option("--batch", metavar="ID", help="Only of this batch.")
 ]
+Stuck: TypeAlias = Annotated[
+    bool, typer.Option("--stuck", metavar="", help="Only those past their time.")
+]
 Limit: TypeAlias = Annotated[
     int, typer.Option("--limit", min=1, max=200, metavar="N", help="How many on a page;")
 ]

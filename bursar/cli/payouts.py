@@ -58,6 +58,7 @@ def show(context: typer.Context, payment_id: options.AnyId, as_json: options.Jso
     epilog=examples(
         "bursar payouts list --state in_review",
         "bursar payouts list --account wallet/acme/EUR --limit 50",
+        "bursar payouts list --stuck",
         "bursar payouts list --state awaiting_approval --json",
     ),
 )
@@ -68,6 +69,7 @@ def list_(
     partner: options.Partner = None,
     tenant: options.Tenant = None,
     batch: options.Batch = None,
+    stuck: options.Stuck = False,
     limit: options.Limit = 20,
     cursor: options.Cursor = None,
     as_json: options.Json = False,
@@ -80,6 +82,7 @@ def list_(
         partner=partner,
         tenant=tenant,
         batch_id=batch,
+        stuck=stuck,
         limit=limit,
         cursor=cursor,
     )

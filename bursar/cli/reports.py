@@ -46,7 +46,7 @@ def print_report(report: Report) -> None:
 
 def _print_troubles(report: Report) -> None:
     rows = [
-        (bad.number, bad.id, fault.field, fault.reason)
+        (bad.number, bad.id, fault.field, f"{fault.reason} [{fault.code}]")
         for bad in report.refused
         for fault in bad.faults
     ]
@@ -65,6 +65,11 @@ def _print_troubles(report: Report) -> None:
     out = console()
     out.print(shown)
     out.print()
+    advice = {fault.code: fault.what_to_do for bad in report.refused for fault in bad.faults}
+    for code, what_to_do in sorted(advice.items()):
+        out.print(f"{code}: {what_to_do}", style="dim", soft_wrap=True)
+    if advice:
+        out.print()
     if len(rows) > NEWS_SHOWN_MAX:
         out.print(f"… and {len(rows) - NEWS_SHOWN_MAX} more; --json has them all.\n")
 

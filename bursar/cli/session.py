@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from bursar.cli.connection import CONNECTION_FILE, Connection, load
 from bursar.errors import InvalidRequest
 from bursar.ids import PaymentId
+from bursar.inputs import shown
 
 if TYPE_CHECKING:  # both take longer to import than a file check takes to run
     from bursar.client import Bursar
@@ -112,13 +113,16 @@ def checked_id(payment_id: str, prefix: str = "") -> str:
         _PAYMENT_ID.validate_python(payment_id)
     except ValidationError as error:
         raise InvalidRequest(
-            f"{payment_id[:60]!r} is no payment id; one looks like po_01jd… or tr_01jd…",
+            f"{shown(payment_id)} is no payment id; one looks like po_01jd… or tr_01jd…",
             field="id",
+            code="id_invalid",
         ) from error
     if not payment_id.startswith(prefix):
         kind = "transfer" if payment_id.startswith("tr_") else "payout"
         raise InvalidRequest(
-            f"{payment_id} is a {kind}; use `bursar {kind}s show {payment_id}`", field="id"
+            f"{payment_id} is a {kind}; use `bursar {kind}s show {payment_id}`",
+            field="id",
+            code="id_invalid",
         )
     return payment_id
 

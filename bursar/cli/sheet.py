@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bursar import names
+from bursar.cli.cases import case_table
 from bursar.cli.connection import Connection
 from bursar.cli.output import amount, cell, console, moment, short, state_cell, table
 from bursar.payments import PaymentState
@@ -28,7 +29,10 @@ def print_sheet(view: PaymentView, connection: Connection) -> None:
     for part in _sheet(view):
         out.print(part)
         out.print()
+    open_case = next((case for case in view.cases if case.closed_at is None), None)
     hint = _WHAT_NEXT.get(view.payment.state)
+    if hint is None and open_case is not None:
+        hint = f"bursar cases show {open_case.id}"
     if hint:
         out.print(f"Next:     {hint.format(id=view.payment.id)}", soft_wrap=True)
     if connection.ui_url:
@@ -46,6 +50,8 @@ def _sheet(view: PaymentView) -> list[RenderableType]:
         parts.append(_words(view))
     if view.postings:
         parts.append(_postings(view))
+    if view.cases:
+        parts.append(case_table(view.cases, title="Cases"))
     return parts
 
 
@@ -67,19 +73,38 @@ def _facts(view: PaymentView) -> Table:
     facts.add_column(overflow="fold")
     rows: list[tuple[str, str | None]] = [
         ("amount", money),
+        ("came back", _came_back(view)),
         ("from", payment.account),
         ("to", _payee(view)),
+        *(("caution", caution) for caution in view.cautions),
         ("partner", payment.partner),
         ("reference", payment.reference),
         ("created", f"{moment(payment.created_at)} UTC by {payment.created_by}"),
         ("execute", f"{moment(view.execute_at)} UTC" if view.execute_at else None),
         ("approvals", _approvals(view)),
+        ("next", _next(view)),
         ("tenant", payment.tenant if payment.tenant != "main" else None),
     ]
     for name, value in rows:
         if value:
-            facts.add_row(f"  {name}", cell(value))
+            facts.add_row(f"  {name}", cell(value, "bold red" if name == "caution" else ""))
     return facts
+
+
+def _next(view: PaymentView) -> str | None:
+    payment = view.payment
+    if payment.next_action is None or payment.due_at is None:
+        return None
+    return f"{payment.next_action}, due by {moment(payment.due_at)} UTC"
+
+
+def _came_back(view: PaymentView) -> str | None:
+    """Say how much has come back; a payout of which a part did is still `settled`."""
+    if not view.returned_minor:
+        return None
+    currency = view.payment.currency
+    whole = " of it" if view.returned_minor < view.payment.amount_minor else ", all of it"
+    return f"{amount(view.returned_minor, currency)} {currency}{whole}"
 
 
 def _payee(view: PaymentView) -> str | None:

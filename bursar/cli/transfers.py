@@ -60,6 +60,7 @@ def list_(
     account: options.Account = None,
     tenant: options.Tenant = None,
     batch: options.Batch = None,
+    stuck: options.Stuck = False,
     limit: options.Limit = 20,
     cursor: options.Cursor = None,
     as_json: options.Json = False,
@@ -71,6 +72,7 @@ def list_(
         account=account,
         tenant=tenant,
         batch_id=batch,
+        stuck=stuck,
         limit=limit,
         cursor=cursor,
     )

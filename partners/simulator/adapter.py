@@ -46,6 +46,7 @@ class Simulator:
             below=below,
         )
         self.guarantees = _guarantees(settings)
+        self.environment = settings.environment
 
     def render(self, attempt: Attempt) -> bytes:
         """Return the body that `submit` sends."""
@@ -114,7 +115,7 @@ class Simulator:
                 return wire.unclear(answer, attempt)
 
     def read_event(self, raw: bytes, headers: Mapping[str, str]) -> tuple[PartnerEvent, ...]:
-        """Verify and read a webhook; a return's amount is what came back, less a kept fee."""
+        """Verify and read a webhook; a return's amount is what has arrived, beside a kept fee."""
         event_id = events.verify(raw, headers, self._settings.webhook_secrets())
         return (events.understand(self.name, event_id, raw, events.signed_at(headers)),)
 

@@ -96,6 +96,7 @@ def _credit(partner: str, event_id: str, envelope: Envelope) -> PartnerEvent | N
         kind=EventKind.CREDIT,
         reference=printable(credit.reference, wire.REFERENCE_MAX),
         partner_ref=credit.credit_id,
+        line_ref=credit.line_id,
         amount_minor=credit.amount_minor,
         currency=credit.currency,
         value_on=credit.value_on,
@@ -108,25 +109,40 @@ def _payout(partner: str, event_id: str, envelope: Envelope) -> PartnerEvent | N
     payout = wire.read(Payout, _json(envelope.data))
     if payout is None or STATUSES.get(envelope.type, payout.status) is not payout.status:
         return None
-    amount_minor, detail = payout.amount_minor, envelope.type
+    arrived, detail = None, envelope.type
     if payout.status is Status.RETURNED:
-        came_back, kept = payout.returned_minor, payout.fee_minor or 0
-        if not came_back or came_back + kept != payout.amount_minor:
+        arrived = payout.returned_minor
+        if not arrived or not _adds_up(payout):
             return None
-        amount_minor, detail = came_back, f"{envelope.type}, {kept} kept as fee"
+        detail = f"{envelope.type}, {payout.fee_minor or 0} kept as fee"
     return PartnerEvent(
         partner=partner,
         event_id=event_id,
         kind=KINDS[envelope.type],
         reference=payout.reference,
         partner_ref=payout.id,
-        amount_minor=amount_minor,
+        amount_minor=payout.amount_minor if arrived is None else arrived,
         currency=payout.currency,
+        payee_account=printable(payout.beneficiary.account, wire.REFERENCE_MAX),
+        payment_amount_minor=payout.amount_minor,
+        fee_minor=None if arrived is None else payout.fee_minor or 0,
+        line_ref=payout.line_id if payout.status in (Status.PAID, Status.RETURNED) else None,
         code=_code(payout),
         value_on=payout.value_on,
         occurred_at=envelope.timestamp,
         detail=told(detail + (f", {payout.code}" if payout.code else "")),
     )
+
+
+def _adds_up(payout: Payout) -> bool:
+    """Tell whether a return is all or a part of its payout, and says what was kept of it.
+
+    A part without a word on fees could be either less a fee or a part: nobody guesses which.
+    """
+    back, kept = payout.returned_minor or 0, payout.fee_minor
+    if kept is None:
+        return back == payout.amount_minor
+    return back + kept <= payout.amount_minor
 
 
 def _code(payout: Payout) -> RejectionCode | None:

@@ -6,9 +6,13 @@ import base64
 import os
 from datetime import timedelta
 from enum import StrEnum
+from typing import Literal
 
 from pydantic import AnyHttpUrl, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from bursar.money import CurrencyCode
+from partners.port import Environment
 
 # fmt: off
 CURRENCIES = frozenset({
@@ -17,6 +21,9 @@ CURRENCIES = frozenset({
 })
 # fmt: on
 """Source: partners/simulator/bank/README.md, BANK_CURRENCIES."""
+
+
+SECONDS_MAX = 10 * 366 * 86_400.0
 
 
 class Mode(StrEnum):
@@ -43,16 +50,29 @@ class Settings(BaseSettings):
     api_key: SecretStr
     webhook_secret: SecretStr
     """whsec_…; while it is changed, the old and the new one with a space between them."""
+    environment: Environment = Environment.TEST
+    """What `url` and `api_key` reach: this bank moves no real money."""
     mode: Mode = Mode.KEYS_AND_LOOKUP
-    timeout_seconds: float = Field(default=5.0, gt=0, le=8)
+    timeout_seconds: float = Field(default=5.0, gt=0, le=8, allow_inf_nan=False)
     """For one whole call; the activity around it gives up later."""
-    key_lifetime_seconds: float = Field(default=86_400, gt=0)
+    key_lifetime_seconds: float = Field(default=86_400, gt=0, le=SECONDS_MAX, allow_inf_nan=False)
     replays_failures: bool = False
-    lookup_lag_seconds: float = Field(default=5.0, ge=0)
+    lookup_lag_seconds: float = Field(default=5.0, ge=0, le=SECONDS_MAX, allow_inf_nan=False)
     """How long after sending the bank may still say "not found" of what it has booked."""
-    rate_per_second: float = Field(default=100.0, gt=0)
-    currencies: frozenset[str] = CURRENCIES
-    beneficiaries: frozenset[str] = frozenset({"iban", "us_account", "mobile_wallet"})
+    rate_per_second: float = Field(default=100.0, gt=0, le=100_000, allow_inf_nan=False)
+    currencies: frozenset[CurrencyCode] = CURRENCIES
+    beneficiaries: frozenset[Literal["iban", "us_account", "mobile_wallet"]] = frozenset(
+        {"iban", "us_account", "mobile_wallet"}
+    )
+
+    @field_validator("api_key")
+    @classmethod
+    def _sendable(cls, value: SecretStr) -> SecretStr:
+        # Whatever no header can carry would fail every call, and only when there is one to make.
+        key = value.get_secret_value()
+        if not key or not key.isascii() or not key.isprintable() or " " in key:
+            raise ValueError("must be printable ASCII without spaces")
+        return value
 
     @field_validator("webhook_secret")
     @classmethod

@@ -97,6 +97,7 @@ class Payout(_Said):
     returned_minor: Part | None = None
     fee_minor: Part | None = None
     value_on: date | None = None
+    line_id: BankId | None = None
 
 
 class Payouts(_Said):
@@ -149,6 +150,7 @@ class Credit(_Said):
     amount_minor: AmountMinor
     currency: Currency
     value_on: date
+    line_id: BankId | None = None
 
 
 EVENTS_FROM_YEAR, EVENTS_TO_YEAR = 2000, 2199
@@ -217,15 +219,29 @@ def meaning(payout: Payout, attempt: Attempt) -> Said:
     A returned payout was paid: what came back is told by its own event and statement line.
     """
     if wrong := differences(payout, attempt):
-        return Unknown(evidence=f"{payout.id}: echoed otherwise than asked: {', '.join(wrong)}")
+        return Unknown(
+            evidence=f"{payout.id}: echoed otherwise than asked: {', '.join(wrong)}",
+            differs=wrong,
+            other_reference=payout.reference if "reference" in wrong else None,
+        )
     evidence = told(f"{payout.id}: {payout.status}" + (f", {payout.code}" if payout.code else ""))
     match payout.status:
         case Status.PENDING:
             return Accepted(partner_ref=payout.id, evidence=evidence)
         case Status.PAID | Status.RETURNED:
-            return Paid(partner_ref=payout.id, value_on=payout.value_on, evidence=evidence)
+            return Paid(
+                partner_ref=payout.id,
+                value_on=payout.value_on,
+                line_ref=debit_line(payout),
+                evidence=evidence,
+            )
         case Status.FAILED | Status.CANCELLED:
             return Rejected(code=rejection(payout), partner_ref=payout.id, evidence=evidence)
+
+
+def debit_line(payout: Payout) -> str | None:
+    """Return the line that debited a payout; once it came back, the bank names the credit's."""
+    return payout.line_id if payout.status is Status.PAID else None
 
 
 def answered(reply: Reply, payout: Payout | None, attempt: Attempt) -> Said:
@@ -255,7 +271,12 @@ def on_statement(lines: Sequence[StatementLine], attempt: Attempt) -> Paid | Unk
     if (line.amount_minor, line.currency) != asked:
         return Unknown(evidence=f"{line.line_id}: amount or currency is not what was asked")
     evidence = f"{line.line_id}: on the statement"
-    return Paid(partner_ref=line.line_id, value_on=line.value_on, evidence=evidence)
+    return Paid(
+        partner_ref=line.line_id,
+        value_on=line.value_on,
+        line_ref=line.line_id,
+        evidence=evidence,
+    )
 
 
 def statement(day: date, told_of: DayOfCurrency) -> Statement:

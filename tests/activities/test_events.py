@@ -27,6 +27,7 @@ async def told(
     reference: str = f"{PAYOUT}-1",
     currency: str = "EUR",
     partner: str = BANK,
+    fee_minor: int | None = None,
 ) -> EventRow:
     """Store an authentic event, as the gateway does."""
     event = PartnerEvent(
@@ -37,6 +38,7 @@ async def told(
         partner_ref="b-1",
         amount_minor=amount_minor,
         currency=currency,
+        fee_minor=fee_minor,
         occurred_at=datetime.now(UTC),
     )
     row_id = await books.store_event(event, b"{}", {})
@@ -61,7 +63,7 @@ async def test_a_return_whose_step_runs_again_is_booked_once(
     books: PostgresBooks, driver: Driver
 ) -> None:
     await settled(driver)
-    row = await told(books, EventKind.RETURNED, amount_minor=99_00)
+    row = await told(books, EventKind.RETURNED, amount_minor=99_00, fee_minor=1_00)
     step = EventActivities(books).book_return
     for _ in range(3):
         await ActivityEnvironment().run(step, row)

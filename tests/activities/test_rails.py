@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any, cast
 
 import pytest
 from temporalio.exceptions import ApplicationError
@@ -16,9 +17,10 @@ from activities.rails import PAUSE_MAX, RailActivities
 from activities.rules import Delays, Rules
 from activities.terms import Opened, Opening, Question, Standing
 from bursar import PaymentState
-from bursar.reports import NotSent, Report, Throttled, Unknown
+from bursar.reports import Accepted, NotFound, NotSent, Report, Throttled, Unknown
+from ledger.books import Books, PartnerWord
 from ledger.postgres import PostgresBooks
-from partners.port import Attempt, Guarantees
+from partners.port import Attempt, Guarantees, Partner
 from tests.ledger.driving import BANK
 from tests.payments import a_payout
 
@@ -121,6 +123,127 @@ async def test_a_key_that_may_be_forgotten_is_not_sent_again(books: PostgresBook
     assert (await payout.submit()).state is S.OUTCOME_UNKNOWN
     assert (await payout.ask()).state is S.IN_REVIEW
     assert bank.sends == 1
+
+
+class Interrupted:
+    """The books as one worker reaches them; something happens once, after a call of one name."""
+
+    def __init__(self, books: PostgresBooks, after: str, then: Callable[[], Awaitable[object]]):
+        self._books = books
+        self._after = after
+        self._then: Callable[[], Awaitable[object]] | None = then
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._books, name)
+        if name != self._after:
+            return found
+
+        async def call(*arguments: Any) -> Any:
+            answer = await found(*arguments)
+            then, self._then = self._then, None
+            if then is not None:
+                await then()
+            return answer
+
+        return call
+
+
+async def test_a_try_gives_nothing_back_once_another_may_have_sent(books: PostgresBooks) -> None:
+    """K+: the first try gives up; meanwhile a second one finds it lost, and sends again."""
+    paid = Accepted(partner_ref="b-1")
+    bank = Bank([UNSENT, paid], key_lifetime=timedelta(days=1))
+    payout = await opened(books, bank)
+
+    async def another_worker_goes_on() -> None:
+        assert (await payout.submit()).state is S.OUTCOME_UNKNOWN
+        assert (await payout.ask()).state is S.SUBMITTING
+        assert (await payout.submit()).state is S.SUBMITTED
+
+    first = RailActivities(
+        cast(Books, Interrupted(books, "words", another_worker_goes_on)),
+        {BANK: cast(Partner, bank)},
+    )
+    standing: Standing = await ActivityEnvironment().run(first.submit, payout.request.id)
+    assert (standing.state, bank.sends) == (S.SUBMITTED, 2)
+
+
+async def test_a_try_that_was_held_up_past_its_time_sends_nothing(books: PostgresBooks) -> None:
+    """K+: a frozen worker comes back when another may have concluded that nothing was sent."""
+    bank = Bank([Accepted(partner_ref="b-1")], key_lifetime=timedelta(days=1))
+    payout = await opened(books, bank, Delays(partner_call_timeout=1e-9))
+    assert (await payout.submit()).state is S.OUTCOME_UNKNOWN
+    assert bank.sends == 0
+
+
+class ForgetfulBank(Bank):
+    """A bank that does not find yet what it has."""
+
+    def __init__(self, absence_after: timedelta) -> None:
+        super().__init__([SWALLOWED], key_lifetime=timedelta(days=1))
+        update = {"finds_by_reference": True, "absence_after": absence_after}
+        self.guarantees = self.guarantees.model_copy(update=update)
+
+    async def find(self, _attempt: Attempt) -> Report:
+        return NotFound(evidence="404")
+
+
+class LockedBooks:
+    """The books as a worker reaches them; they are locked for an hour when a word is to be kept."""
+
+    def __init__(self, books: PostgresBooks) -> None:
+        self._books = books
+        self._later = timedelta()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._books, name)
+
+    async def now(self) -> datetime:
+        return await self._books.now() + self._later
+
+    async def add_word(self, word: PartnerWord) -> None:
+        self._later = timedelta(hours=1)
+        await self._books.add_word(word)
+
+
+async def test_an_early_miss_proves_nothing_however_late_the_books_keep_it(
+    books: PostgresBooks,
+) -> None:
+    """D9, P8: the partner was asked within its lag, and then the books were locked for long."""
+    bank = ForgetfulBank(absence_after=timedelta(minutes=30))
+    payout = await opened(books, bank, Delays(ask_again_after=(0.001,), ask_for=86_400))
+    assert (await payout.submit()).state is S.OUTCOME_UNKNOWN
+    with pytest.raises(ApplicationError):  # the first miss
+        await payout.ask()
+    locked = cast(Books, LockedBooks(books))
+    late = RailActivities(locked, {BANK: cast(Partner, bank)})
+    question = Question(payment_id=payout.request.id, cancel_wished=True)
+    with pytest.raises(ApplicationError):
+        await ActivityEnvironment().run(late.ask, question)
+    payment = await books.payment(payout.request.id)
+    assert payment is not None
+    assert payment.state is S.OUTCOME_UNKNOWN
+    standing: Standing = await ActivityEnvironment().run(late.ask, question)
+    assert standing.state is S.FAILED  # asked after the lag: now it is a proof
+
+
+async def test_absence_gives_nothing_back_once_another_has_sent_again(books: PostgresBooks) -> None:
+    """K+: of two look-ups at once, the one without the wish to cancel sends again, and is first."""
+    bank = ForgetfulBank(timedelta())
+    payout = await opened(books, bank, Delays(ask_again_after=(0.001,), ask_for=600))
+    assert (await payout.submit()).state is S.OUTCOME_UNKNOWN
+    with pytest.raises(ApplicationError):
+        await payout.ask()
+
+    async def another_worker_sends_again() -> None:
+        assert (await payout.ask()).state is S.SUBMITTING
+
+    late = RailActivities(
+        cast(Books, Interrupted(books, "words", another_worker_sends_again)),
+        {BANK: cast(Partner, bank)},
+    )
+    question = Question(payment_id=payout.request.id, cancel_wished=True)
+    standing: Standing = await ActivityEnvironment().run(late.ask, question)
+    assert standing.state is S.SUBMITTING
 
 
 class SilentBank(Bank):

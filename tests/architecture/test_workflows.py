@@ -15,17 +15,19 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 import workflows
 from activities.events import EventActivities
-from activities.options import books, partner
+from activities.options import books, partner, sweeping, waiting
 from activities.payments import PaymentActivities
 from activities.rails import RailActivities
+from activities.sweeping import SweepActivities
 from activities.terms import Policy
 from bursar import temporal
 from workers.serving import WORKFLOWS
 
 WORKFLOW_FILES = sorted(Path(str(workflows.__file__)).parent.glob("*.py"))
 CALLS = {"execute_activity_method", "execute_local_activity_method", "start_activity_method"}
-OPTIONS = {"books", "_options"}
+OPTIONS = {"books", "waiting", "_options", "sweeping"}
 """The only makers of options: activities/options.py, and the payout's way to a partner's."""
+OWNERS = (PaymentActivities, EventActivities, RailActivities, SweepActivities)
 
 
 def _calls(path: Path) -> Iterator[ast.Call]:
@@ -51,7 +53,8 @@ def test_each_activity_call_takes_its_options_from_the_one_place(path: Path) -> 
 
 
 def test_options_state_time_limit_retries_and_summary() -> None:
-    for options in (books("why"), partner("simulator", Policy(), "why")):
+    partners = partner("simulator", Policy(), "why")
+    for options in (books("why"), waiting("why"), partners, sweeping("why")):
         assert {"start_to_close_timeout", "retry_policy", "summary"} <= set(options)
         retry = options["retry_policy"]
         assert retry.maximum_attempts == 0, "no effect on money has a last try"
@@ -60,15 +63,11 @@ def test_options_state_time_limit_retries_and_summary() -> None:
 def test_every_activity_and_workflow_is_served() -> None:
     defined = {
         name
-        for owner in (PaymentActivities, EventActivities, RailActivities)
+        for owner in OWNERS
         for name, member in inspect.getmembers(owner, inspect.isfunction)
         if activity._Definition.from_callable(member)
     }
-    served = {
-        name
-        for owner in (PaymentActivities, EventActivities, RailActivities)
-        for name in _served_by(owner)
-    }
+    served = {name for owner in OWNERS for name in _served_by(owner)}
     assert served == defined
     found = {
         member
@@ -81,7 +80,7 @@ def test_every_activity_and_workflow_is_served() -> None:
 
 def _served_by(owner: type) -> set[str]:
     """Return the names that a class's own list of activities holds."""
-    source = ast.parse(inspect.getsource(owner.all).strip())  # type: ignore[attr-defined]  # all three classes have it
+    source = ast.parse(inspect.getsource(owner.all).strip())  # type: ignore[attr-defined]  # all of them have it
     return {
         node.attr
         for node in ast.walk(source)

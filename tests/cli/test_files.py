@@ -200,7 +200,7 @@ JSON_LINE = (
         ('"kind":"iban"', '"kind":"cash"', "beneficiary.kind", "must be one of"),
         ('"reference":"r",', "", "reference", "is missing"),
         ('"reference"', '"colour":1,"reference"', "colour", "is no field of this"),
-        ('"reference"', '"id":"po_2","reference"', None, "'id' stands there twice"),
+        ('"reference"', '"id":"po_2","reference"', "id", "stands there twice"),
         ('"reference"', "reference", None, "is no JSON object"),
         (JSON_LINE, "[" * 100_000, None, "characters long"),
         (JSON_LINE, '{"a":' * 9_000, None, "is no JSON object"),

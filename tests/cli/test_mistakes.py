@@ -83,7 +83,7 @@ def test_a_temporal_that_is_not_there_ends_with_6_and_what_to_do(cli: Cli, comma
 def test_errors_are_json_too_where_json_is_asked_for(connected: Cli, gateway: SmallGateway) -> None:
     for command, code, word in (
         ("payouts show po_1 --json", 4, "payment_not_found"),
-        ("payouts show nonsense --json", 2, "invalid_request"),
+        ("payouts show nonsense --json", 2, "id_invalid"),
         ("payouts list --limit many --json", 2, "usage"),
         ("--token wrong payouts list --json", 5, "not_authorised"),
         (f"--gateway {NOBODY} accounts --json", 6, "service_unavailable"),

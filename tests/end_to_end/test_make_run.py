@@ -192,7 +192,7 @@ def test_killing_every_process_and_at_last_the_run_itself_loses_and_doubles_noth
     another_checkout: Checkout,
 ) -> None:
     checkout = another_checkout
-    with (checkout.folder / "first.log").open("w+") as log:
+    with _nobody_approves(checkout), (checkout.folder / "first.log").open("w+") as log:
         running = subprocess.Popen(
             checkout.make_run("ONCE=1"),
             cwd=checkout.folder,
@@ -212,6 +212,19 @@ def test_killing_every_process_and_at_last_the_run_itself_loses_and_doubles_noth
     assert again.returncode == 0, again.stdout + again.stderr
     assert "of a run that was killed" in again.stdout
     assert_true_to_the_cent(checkout, checkout.books(), checkout.bank())
+
+
+@contextmanager
+def _nobody_approves(checkout: Checkout) -> Iterator[None]:
+    """Let one payment wait for its approval: so the run cannot end before it is killed."""
+    file = checkout.folder / "examples" / "scenario.toml"
+    whole = file.read_text()
+    approves = '[[act]]\npayment = "po_one_approval"\nstates = ["awaiting_approval"]'
+    never = '[[act]]\npayment = "po_one_approval"\nstates = ["expired"]'
+    assert approves in whole
+    file.write_text(whole.replace(approves, never))
+    yield
+    file.write_text(whole)
 
 
 def _kill_one_after_the_other(

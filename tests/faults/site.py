@@ -8,7 +8,7 @@ import shutil
 import signal
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -171,8 +171,13 @@ async def _answered(question: Callable[[], Awaitable[bool]]) -> bool:
 
 
 @asynccontextmanager
-async def open_site() -> AsyncIterator[Site]:
-    """Start everything afresh, with money in the wallet; stop everything in the end."""
+async def open_site(
+    settings: Mapping[str, str] | None = None, rules: str = RULES
+) -> AsyncIterator[Site]:
+    """Start everything afresh, with money in the wallet; stop everything in the end.
+
+    `settings` are variables that the worker and the gateway get besides the house's own.
+    """
     # Two folders: the database's has to be open to the user who runs its server for root.
     database, rest = (Path(tempfile.mkdtemp(prefix=f"bursar-{w}-")) for w in ("faults", "house"))
     postgres = LocalPostgres(database)
@@ -186,7 +191,7 @@ async def open_site() -> AsyncIterator[Site]:
         await upgrade(admin_url)
         await ensure_login(admin_url, WRITER, LOGIN_PASSWORD, "bursar_writer")
         books_url = postgres.url("books", user=WRITER, password=LOGIN_PASSWORD)
-        house = House(rest, temporal.address, NAMESPACE, books_url, BANK, rules=RULES)
+        house = House(rest, temporal.address, NAMESPACE, books_url, BANK, settings or {}, rules)
         try:
             await house.start()
             await house.fund(WALLET)

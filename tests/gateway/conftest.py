@@ -16,6 +16,7 @@ from gateway.engine import Engine
 from gateway.relay import Pace, Relay
 from gateway.resources import Resources
 from gateway.tokens import read_tokens
+from ledger.oversight import Oversight
 from ledger.postgres import PostgresBooks
 from ledger.reading import Reader
 from ops.temporal import LocalTemporal
@@ -45,6 +46,7 @@ async def gateway_at(
             relay=Relay(books, engine, pace),
             partners={partner.name: partner},
             tokens=read_tokens(write_tokens(directory)),
+            stops=await stack.enter_async_context(Oversight.open(books_url)),
         )
         yield await stack.enter_async_context(serving(resources))
 

@@ -36,6 +36,7 @@ WAIT_SECONDS_MAX = 30.0
 TOKENS = {
     "reader": ["read"],
     "operator": ["operate"],
+    "second": ["operate"],
     "ana": ["read", "approve-l1"],
     "ben": ["approve-l1", "approve-l2"],
     "chief": ["approve-l2"],

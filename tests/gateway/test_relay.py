@@ -11,6 +11,7 @@ from typing import Any
 import asyncpg
 import pytest
 from temporalio.client import Client, WorkflowHandle
+from temporalio.service import RPCError
 
 from bursar import names
 from bursar.reports import EventKind, PartnerEvent
@@ -213,7 +214,7 @@ async def expire_leases(admin_url: str) -> None:
         await connection.close()
 
 
-async def test_an_event_that_nothing_takes_is_set_aside_with_a_note_and_blocks_no_other(
+async def test_an_event_that_nothing_takes_is_set_aside_with_a_case_and_blocks_no_other_w7(
     gateway: Gateway, recorders: Client, admin_url: str
 ) -> None:
     payment_id = await register_payout(gateway.books)
@@ -240,11 +241,40 @@ async def test_an_event_that_nothing_takes_is_set_aside_with_a_note_and_blocks_n
     assert not await taken(admin_url, TOO_LONG_FOR_A_WORKFLOW_ID)
     view = await gateway.resources.reader.payment(payment_id)
     assert view is not None
-    notes = [entry.text for entry in view.timeline if entry.what == "note"]
-    assert any("no workflow took" in note for note in notes)
-    await expire_leases(admin_url)  # it comes again, and is let rest
+    assert [case.kind for case in view.cases] == ["event_set_aside"]
+    await expire_leases(admin_url)  # it stays aside, whichever gateway looks
+    assert await gateway.books.events_to_relay(10) == []
     event_id = await deliver(gateway, credit("c"))
     await until(lambda: taken(admin_url, event_id))
+
+
+async def test_an_event_that_was_set_aside_is_listed_and_brought_back_by_a_person(
+    gateway: Gateway, recorders: Client, admin_url: str
+) -> None:
+    event_id = await deliver(gateway, credit("c-1"))
+    await until(lambda: taken(admin_url, event_id))
+    row_id = (await row_of(admin_url, event_id))["id"]
+    await gateway.books.add_event_failure(row_id, "a bug of the step", failures_max=1)
+    listed = (await gateway.as_("reader", "GET", "/v1/events?set_aside=true")).json()
+    assert [(one["id"], one["last_error"]) for one in listed["events"]] == [
+        (row_id, "a bug of the step")
+    ]
+    refused = await gateway.as_("reader", "POST", "/v1/events/redrive", json={"all": True})
+    assert refused.status_code == 403
+    done = await gateway.as_("operator", "POST", "/v1/events/redrive", json={"ids": [row_id]})
+    assert done.json() == {"ids": [row_id]}
+    deposit = names.deposit_workflow_id("simulator", event_id)
+    second = recorders.get_workflow_handle(f"{deposit}/1")  # an id is never used again
+
+    async def runs_again() -> bool:
+        try:
+            return bool(await second.result() == row_id)
+        except RPCError:
+            return False
+
+    await until(runs_again)
+    again = await gateway.as_("operator", "POST", "/v1/events/redrive", json={"all": True})
+    assert again.json() == {"ids": []}
 
 
 async def test_an_event_that_was_handed_over_but_not_noted_is_taken_once(

@@ -117,13 +117,18 @@ class Driver:
 
     async def claim(self, payout_id: str) -> Written:
         """Commit the attempt: from here on bytes may leave."""
+        payment = await self._payment(payout_id)
         return await self._move(
             payout_id,
             "claim",
             S.RESERVED,
             S.SUBMITTING,
             attempt=AttemptOpened(
-                ordinal=1, key=attempt_key(payout_id, 1), partner=BANK, wire_hash="a" * 64
+                ordinal=1,
+                key=attempt_key(payout_id, 1),
+                partner=BANK,
+                wire_hash="a" * 64,
+                content_hash=payment.content_hash,
             ),
         )
 
@@ -246,6 +251,7 @@ class Driver:
             ),
             evidence_id="event/late",
             payment_id=payout_id,
+            case=CaseOpened(kind="contradiction", detail="paid after failed"),
         )
 
     async def _open(
@@ -333,6 +339,7 @@ class Driver:
         legs: tuple[Leg, ...],
         evidence_id: str,
         payment_id: str | None = None,
+        case: CaseOpened | None = None,
     ) -> Written:
         return await self.books.write(
             Change(
@@ -343,6 +350,7 @@ class Driver:
                 legs=legs,
                 effective_on=DAY,
                 evidence_id=evidence_id,
+                case=case,
             )
         )
 

@@ -20,6 +20,7 @@ from ledger.checks import BREAKS_MAX, CHECKS, run_checks
 from ledger.reading import Reader
 from ops.postgres import LocalPostgres
 from tests.conftest import run_sql
+from tests.ledger.claim_corruptions import CLAIM_CORRUPTIONS
 from tests.ledger.driving import ACME, Driver, driving, live_every_life
 
 ONE_SIDED = [
@@ -32,6 +33,9 @@ ONE_SIDED = [
     )
     for delta in (5, -5)
 ]
+WRITE_OFF = Change(
+    key="case/999/1", kind="case_writeoff", actor="mallory", effective_on=date(2026, 3, 2)
+)
 EMPTY = Change(key="made-up/fee", kind="fee", actor="mallory", effective_on=date(2026, 3, 2))
 
 
@@ -45,7 +49,7 @@ class Corruption(NamedTuple):
 
 TRANSACTION = """
     insert into transactions (key, digest, kind, outcome, effective_on, booked_at, actor)
-    values ('KEY', decode('DIGEST', 'hex'), 'fee', 'booked', '2026-03-02', now(), 'mallory')
+    values ('KEY', decode('DIGEST', 'hex'), 'KIND', 'booked', '2026-03-02', now(), 'mallory')
 """
 ENTRY = """
     insert into entries (account_id, seq, transaction_id, currency, delta, held, posted_after,
@@ -69,7 +73,8 @@ MOVE = (
 
 
 def _transaction(change: Change) -> str:
-    return TRANSACTION.replace("KEY", change.key).replace("DIGEST", change.digest().hex())
+    named = TRANSACTION.replace("KEY", change.key).replace("KIND", change.kind)
+    return named.replace("DIGEST", change.digest().hex())
 
 
 def _balance(change: str, path: str) -> str:
@@ -242,10 +247,45 @@ CORRUPTIONS = (
         (_event("6 minutes", applied=False),),
     ),
     Corruption(
+        "a case is closed and its money stays in suspense",
+        {"suspense_has_cases"},
+        ("update cases set closed_at = now(), closed_by = 'mallory' where kind = 'contradiction'",),
+    ),
+    Corruption(
+        "money is written off and nobody has said so",
+        {"case_money_has_two_people", "money_moves_have_entries"},
+        (_transaction(WRITE_OFF),),
+    ),
+    Corruption(
+        "a payout is returned and nothing has come back",
+        {"returns_within_payment", "outcomes_have_evidence"},
+        _one_more_move("po_settled", "returned"),
+    ),
+    Corruption(
+        "a second debit passes for the payment's own",
+        {"partner_lines_within_payment"},
+        (
+            """insert into partner_lines (partner, line_ref, payment_id, kind, amount_minor,
+                                          ordinal, fits, completes)
+               select 'bank', 'bl_' || n, 'po_settled', 'paid', 10000, n, true, true
+                 from generate_series(1, 2) n""",
+        ),
+    ),
+    Corruption(
+        "an event is set aside and nobody was told",
+        {"set_aside_events_have_cases"},
+        (
+            """insert into partner_events (partner, event_id, kind, detail, occurred_at, raw,
+                                           headers, set_aside_at)
+               values ('bank', 'evt_aside', 'paid', '', now(), '', '{}', now())""",
+        ),
+    ),
+    Corruption(
         "a transaction is given to another payment",
         {"digests_agree"},
         ("update transactions set payment_id = 'po_yen' where key = 'deposit/bank/evt_2'",),
     ),
+    *(Corruption(*each) for each in CLAIM_CORRUPTIONS),
 )
 
 

@@ -64,15 +64,31 @@ def test_a_return_tells_what_came_back_and_what_was_kept() -> None:
     event = told("payout.returned", data)
 
     assert event.kind is EventKind.RETURNED
-    assert event.amount_minor == 1240
+    assert (event.amount_minor, event.fee_minor, event.payment_amount_minor) == (1240, 10, 1250)
     assert "10 kept as fee" in event.detail
     assert event.code is RejectionCode.ACCOUNT_CLOSED
+
+
+def test_a_part_that_came_back_is_told_from_a_return_less_a_fee() -> None:
+    event = told("payout.returned", payout(status="returned", returned_minor=625, fee_minor=0))
+
+    assert event.kind is EventKind.RETURNED
+    assert (event.amount_minor, event.fee_minor, event.payment_amount_minor) == (625, 0, 1250)
+
+
+def test_an_event_echoes_the_payee_and_names_the_line_that_was_booked() -> None:
+    paid = told("payout.paid", {**PAID, "line_id": "bl_000000000007"})
+    accepted = told("payout.accepted", payout())
+
+    assert paid.line_ref == "bl_000000000007"
+    assert accepted.line_ref is None
+    assert paid.payee_account == PAID["beneficiary"]["account"]
 
 
 @pytest.mark.parametrize(
     ("back", "kept"), [(None, None), (0, 1250), (1240, 11), (1251, 0), (-1, 1251), (1240, None)]
 )
-def test_a_return_that_does_not_add_up_to_the_payout_is_not_understood(
+def test_a_return_that_is_more_than_its_payout_or_says_no_fee_is_not_understood(
     back: int | None, kept: int | None
 ) -> None:
     data = payout(status="returned", returned_minor=back, fee_minor=kept)

@@ -32,6 +32,8 @@ BOOKED = {
     "odd-2xx",
     "202-empty",
     "other-amount-echo",
+    "other-payee-echo",
+    "other-reference-echo",
     "not-found-for-a-while",
 }
 
@@ -86,6 +88,24 @@ async def test_a_look_up_tells_whether_it_was_booked_once_the_lag_has_passed(
 
     assert (report.kind == "paid") is (behaviour in BOOKED)
     assert (report.kind == "not_found") is (behaviour in NOT_PROCESSED)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "differs"),
+    [
+        ("other-amount-echo", "amount_minor"),
+        ("other-payee-echo", "beneficiary.account"),
+        ("other-reference-echo", "reference"),
+    ],
+)
+async def test_an_answer_that_echoes_something_else_says_what_differs_p12(
+    bank: SimulatorRehearsal, behaviour: str, differs: str
+) -> None:
+    first, _, _ = await submit(bank, behaviour)
+
+    assert isinstance(first, Unknown)
+    assert first.differs == (differs,)
+    assert (first.other_reference is not None) is (differs == "reference")
 
 
 @pytest.mark.parametrize(

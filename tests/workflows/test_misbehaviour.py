@@ -26,10 +26,13 @@ class End:
 PAID_ONCE = End(frozenset({S.SETTLED}), 1)
 NEVER = End(frozenset({S.FAILED}), 0)
 BACK = End(frozenset({S.RETURNED}), 1)
+# An answer echoes something else: it moves nothing, the look-up tells the truth, a person sees it.
+QUARANTINED = End(frozenset({S.SETTLED}), 1, case=True)
 # The bank contradicts itself. Which word we hear first decides the state; either way the money is
 # booked as the bank has it, and a person gets a case.
 CONTRADICTED = End(frozenset({S.FAILED, S.SETTLED}), 1, case=True)
 
+# other-reference-echo draws a second payment in: tests/workflows/test_money_evidence.py has it.
 ENDS: dict[str, End] = {
     "none": PAID_ONCE,
     "reject": NEVER,
@@ -52,13 +55,20 @@ ENDS: dict[str, End] = {
     "200-truncated": PAID_ONCE,
     "odd-2xx": PAID_ONCE,
     "202-empty": PAID_ONCE,
-    "other-amount-echo": PAID_ONCE,
+    "other-amount-echo": QUARANTINED,
+    "other-payee-echo": QUARANTINED,
     "accepted-then-failed": NEVER,
     "slow-paid": PAID_ONCE,
     "status-rolled-back": PAID_ONCE,
     "status-rolled-back-for-good": PAID_ONCE,
     "paid-then-returned": BACK,
     "paid-then-returned-less-fee": BACK,
+    "partial-return": PAID_ONCE,
+    "returned-in-two-parts": BACK,
+    "returned-twice": End(frozenset({S.RETURNED}), 1, case=True),
+    "return-before-paid": BACK,
+    "paid-twice": End(frozenset({S.SETTLED}), 2, case=True),
+    "phantom-debit": PAID_ONCE,  # its case is of no payment
     "webhook-lost": PAID_ONCE,
     "webhook-late": PAID_ONCE,
     "webhook-doubled": PAID_ONCE,
@@ -92,7 +102,11 @@ async def test_money_moves_once_or_not_at_all_when_the_bank_answers(
     view = await house.reaches(sent[marker], *end.states)
     if end.case:
         view = await house.shows(sent[marker], "case")
-    assert (await house.bookings(sent[marker]))[0] == end.bookings
+
+    async def is_booked() -> bool:  # some of the bank's mistakes come a while later
+        return (await house.bookings(sent[marker]))[0] == end.bookings
+
+    await house.until(is_booked)
     assert any(entry.what == "case" for entry in view.timeline) == end.case
 
 

@@ -27,9 +27,9 @@ COMPLETE = {
     [
         ({"BURSAR_DATABASE_URL": ""}, 2, "BURSAR_DATABASE_URL"),
         ({"BURSAR_PARTNERS": "simulator"}, 2, "partners"),
-        ({"BURSAR_PARTNERS": '["nobody"]'}, 6, "nobody"),
-        ({"BURSAR_RULES_FILE": "/nothing/rules.toml"}, 6, "/nothing/rules.toml"),
-        ({"PARTNER_SIMULATOR_API_KEY": None}, 6, "PARTNER_SIMULATOR_API_KEY"),
+        ({"BURSAR_PARTNERS": '["nobody"]'}, 2, "nobody"),
+        ({"BURSAR_RULES_FILE": "/nothing/rules.toml"}, 2, "/nothing/rules.toml"),
+        ({"PARTNER_SIMULATOR_API_KEY": None}, 2, "PARTNER_SIMULATOR_API_KEY"),
         ({}, 6, "cannot start"),  # nothing listens where the books should be
     ],
 )

@@ -13,7 +13,8 @@ from fastapi import Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 
 from partners.simulator.bank.bank import Bank
-from partners.simulator.bank.payouts import Taken, failure_body
+from partners.simulator.bank.events import with_another_payee
+from partners.simulator.bank.payouts import Taken, failure_body, newest_other
 from partners.simulator.bank.server import cut_off, gone
 
 _PAGE = "<!doctype html><html><head><title>Payments</title></head><body>Welcome!</body></html>"
@@ -95,6 +96,17 @@ async def _other_amount(_bank: Bank, _request: Request, taken: Taken) -> Respons
     return JSONResponse(echoed, taken.status)
 
 
+async def _other_payee(_bank: Bank, _request: Request, taken: Taken) -> Response:
+    return JSONResponse(with_another_payee(taken.body), taken.status)
+
+
+async def _other_reference(bank: Bank, _request: Request, taken: Taken) -> Response:
+    """Answer with the names of another payout: the newest other one that the bank has."""
+    body = taken.body
+    other = await bank.read(lambda tx: newest_other(tx, body["reference"]))
+    return JSONResponse({**body, **other}, taken.status)
+
+
 _SPOILERS: dict[str, Spoiler] = {
     "reset-before-booking": _reset,
     "reset-after-booking": _reset,
@@ -114,5 +126,7 @@ _SPOILERS: dict[str, Spoiler] = {
     "odd-2xx": _odd,
     "202-empty": _empty_202,
     "other-amount-echo": _other_amount,
+    "other-payee-echo": _other_payee,
+    "other-reference-echo": _other_reference,
     "rejected-but-paid": _rejected,
 }

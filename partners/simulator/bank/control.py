@@ -107,7 +107,7 @@ def _references(tx: Tx, reference: str | None) -> list[Any]:
         " l AS (SELECT reference, sum(kind = 'payout') AS debits,"
         "   sum(iif(kind = 'payout', -amount_minor, 0)) AS debited,"
         "   sum(iif(kind = 'payout', 0, amount_minor)) AS returned"
-        "   FROM lines WHERE payout IS NOT NULL GROUP BY reference)"
+        "   FROM lines WHERE kind <> 'credit' GROUP BY reference)"
         " SELECT t.reference, t.count, t.quirks, p.payouts, p.currency, p.told,"
         "   l.debits, l.debited, l.returned"
         " FROM tries t LEFT JOIN p ON p.reference = t.reference"

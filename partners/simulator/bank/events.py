@@ -15,10 +15,15 @@ NEW_IDS_COUNT = 5
 FORGED_TRIES_MAX = 5
 
 
-def tell_payout(tx: Tx, now: float, tuning: Tuning, row: Any, word: str) -> None:
-    """Queue the webhooks that tell a payout's word, with what is wrong with this payout's."""
+def tell_payout(tx: Tx, now: float, tuning: Tuning, row: Any, word: str, **changes: Any) -> None:
+    """Queue the webhooks that tell a payout's word, with what is wrong with this payout's.
+
+    `changes` are fields that are told otherwise than the payout has them now.
+    """
     quirks = Quirks.model_validate_json(row["quirks"])
-    told = payout_told(row)
+    told = payout_told(row) | changes
+    if quirks.answer == "other-payee-echo":
+        told = with_another_payee(told)
     if quirks.webhook == "webhook-lost":
         return
     if quirks.webhook == "webhook-out-of-order":
@@ -34,6 +39,11 @@ def tell_payout(tx: Tx, now: float, tuning: Tuning, row: Any, word: str) -> None
     for _ in range(copies):
         event = _write(tx, now, f"payout.{word}", told, row["id"])
         _queue(tx, event, now + delay, quirks)
+
+
+def with_another_payee(told: Json) -> Json:
+    """Return a payout as it is told where the beneficiary's account is another one."""
+    return {**told, "beneficiary": {**told["beneficiary"], "account": "XX00…0000"}}
 
 
 def tell_credit(tx: Tx, now: float, tuning: Tuning, told: Json) -> None:

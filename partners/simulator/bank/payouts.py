@@ -19,7 +19,14 @@ from partners.simulator.bank.misbehaviour import (
 )
 from partners.simulator.bank.settings import BankSettings, Tuning
 from partners.simulator.bank.store import Tx
-from partners.simulator.bank.wire import Json, PayoutOrder, Problem, payout_told, stamp
+from partners.simulator.bank.wire import (
+    Json,
+    PayoutOrder,
+    Problem,
+    payout_name,
+    payout_told,
+    stamp,
+)
 
 _FOUND_MAX = 100
 
@@ -178,6 +185,17 @@ def find(tx: Tx, now: float, reference: str) -> list[Json]:
         (reference, now, _FOUND_MAX),
     ).fetchall()
     return [payout_told(row) for row in rows]
+
+
+def newest_other(tx: Tx, reference: str) -> Json:
+    """Return id and reference of the newest payout that has another reference, or made-up ones."""
+    row = tx.execute(
+        "SELECT id, reference FROM payouts WHERE reference <> ? ORDER BY id DESC LIMIT 1",
+        (reference,),
+    ).fetchone()
+    if row is None:
+        return {"id": payout_name(0), "reference": "somebody-else-1"}
+    return {"id": payout_name(row["id"]), "reference": row["reference"]}
 
 
 def cancel(tx: Tx, now: float, tuning: Tuning, payout: int) -> Json:

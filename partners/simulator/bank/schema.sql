@@ -55,7 +55,10 @@ CREATE TABLE IF NOT EXISTS lines (
     credit_id TEXT UNIQUE
 );
 CREATE INDEX IF NOT EXISTS lines_by_day ON lines (currency, booked_at);
-CREATE UNIQUE INDEX IF NOT EXISTS lines_once ON lines (payout, kind) WHERE payout IS NOT NULL;
+-- A debit by mistake belongs to no payout; returns may come in parts, or once too often.
+DROP INDEX IF EXISTS lines_once;
+CREATE UNIQUE INDEX IF NOT EXISTS lines_debited_once ON lines (payout)
+    WHERE kind = 'payout' AND payout IS NOT NULL;
 
 CREATE TRIGGER IF NOT EXISTS lines_stay BEFORE UPDATE ON lines
 BEGIN SELECT RAISE(ABORT, 'a booked line never changes'); END;

@@ -1,0 +1,70 @@
+"""Echoes: whether what a partner tells of a payment is what we asked for, field by field."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from activities.calls import attempt_of
+from activities.conclusions import HELD
+from bursar.beneficiaries import masked
+from bursar.ids import attempt_key
+from bursar.payments import PaymentState
+from bursar.reports import EventKind, PartnerEvent
+from ledger.books import AttemptRow, Books, Payment
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """How an authentic word differs from what we asked for; it moves nothing."""
+
+    text: str
+    other_payment: str | None = None
+    """Another payment of ours that the word may be about: a person has to see both."""
+    unknown_reference: bool = False
+    """Whether it names an attempt that we never made."""
+
+
+async def mismatch_of(books: Books, payment: Payment, event: PartnerEvent) -> Mismatch | None:
+    """Return how an event differs from its payment, or None where all that it echoes fits."""
+    attempts = await books.attempts(payment.id)
+    known = {row.key for row in attempts} or {attempt_key(payment.id, 1)}
+    if event.reference is not None and event.reference not in known:
+        return Mismatch("the event names an attempt that we never made", unknown_reference=True)
+    if text := _difference(payment, event):
+        return Mismatch(text)
+    if not event.partner_ref:
+        return None
+    owner = await books.payment_with_partner_ref(event.partner, event.partner_ref)
+    if owner not in (None, payment.id):
+        return Mismatch(f"the event carries the partner's name of {owner}", owner)
+    if _names_another(payment, attempts, event):
+        return Mismatch("the event says no to another payout than the partner has accepted")
+    return None
+
+
+def _difference(payment: Payment, event: PartnerEvent) -> str | None:
+    """Return which field is echoed otherwise than asked, or None; never the values."""
+    if event.partner != payment.partner:
+        return f"{event.partner} tells of a payment through {payment.partner}"
+    amount = event.amount_minor
+    if event.kind is EventKind.RETURNED:  # there the amount is what has arrived
+        amount = event.payment_amount_minor
+    if amount not in (None, payment.amount_minor):
+        return "the event has another amount than the payment"
+    if event.currency not in (None, payment.currency):
+        return "the event has another currency than the payment"
+    if event.payee_account not in (None, _payee(payment) if event.payee_account else None):
+        return "the event has another beneficiary than the payment"
+    return None
+
+
+def _payee(payment: Payment) -> str:
+    return masked(attempt_of(payment, ordinal=1).beneficiary.account())
+
+
+def _names_another(payment: Payment, attempts: list[AttemptRow], event: PartnerEvent) -> bool:
+    """Tell whether a no, which gives money back, is about something else than was accepted."""
+    open_states = HELD | {PaymentState.SUBMITTED}
+    if event.kind is not EventKind.FAILED or payment.state not in open_states or not attempts:
+        return False
+    return attempts[-1].partner_ref not in (None, "", event.partner_ref)

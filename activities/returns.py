@@ -1,0 +1,105 @@
+"""Returns: money that comes back after it was paid; in full, in parts, or less a kept fee."""
+
+from __future__ import annotations
+
+from activities.conclusions import HELD, Conclusions, Evidence, hold_key, partner, wallet
+from activities.echoes import mismatch_of
+from activities.strays import Strays
+from bursar.payments import PaymentState
+from bursar.reports import Paid, PartnerEvent
+from ledger import postings
+from ledger.books import Books, Payment, StoredEvent
+from ledger.changes import Move
+from ledger.evidence import PartnerLine
+
+_S = PaymentState
+
+CAME_BACK = frozenset({_S.SETTLED, _S.RETURNED})
+MAY_COME_BACK = HELD | {_S.SUBMITTED} | CAME_BACK
+"""States of a payout whose money may be out, and so may come back."""
+
+
+class Returns:
+    """Books returns on their payments. All that came back, fees included, never exceeds the amount.
+
+    A payout is `returned` once nothing of it is left with the beneficiary; until then it stays
+    `settled`, with the sum that came back beside it.
+    """
+
+    def __init__(self, books: Books, conclusions: Conclusions, strays: Strays) -> None:
+        self._books = books
+        self._conclusions = conclusions
+        self._strays = strays
+
+    async def book(self, stored: StoredEvent) -> str | None:
+        """Book a return; return the payment whose run may still wait for a last word, if any."""
+        if stored.payment_id is None:
+            await self._strays.book(stored)
+            return None
+        payment = await self._conclusions.payment(stored.payment_id)
+        why = await self._misfit(payment, stored.event)
+        if why is not None:
+            await self._strays.book(stored, why=why)
+            return payment.id
+        line = await self._noted(payment, stored.event)
+        if line.payment_id != payment.id or not line.fits:
+            await self._exceeds(payment, stored, line)
+            return payment.id
+        waits = payment.state not in CAME_BACK
+        if waits:  # what comes back has been paid
+            word = Paid(partner_ref=stored.event.partner_ref or "")
+            await self._conclusions.conclude(payment.id, word, _proof(stored))
+        await self._write(payment, stored, completes=line.completes)
+        return payment.id if waits else None
+
+    async def _misfit(self, payment: Payment, event: PartnerEvent) -> str | None:
+        """Return why a return cannot be this payment's, or None."""
+        if payment.state not in MAY_COME_BACK:
+            return f"came back for a payment that is {payment.state}"
+        if not event.amount_minor or event.currency is None:
+            return "came back without amount or currency"
+        mismatch = await mismatch_of(self._books, payment, event)
+        return None if mismatch is None else mismatch.text
+
+    async def _noted(self, payment: Payment, event: PartnerEvent) -> PartnerLine:
+        named = event.line_ref or f"event:{event.event_id}"
+        return await self._books.note_line(
+            event.partner, named, payment.id, "returned", _covered(event)
+        )
+
+    async def _exceeds(self, payment: Payment, stored: StoredEvent, line: PartnerLine) -> None:
+        """Keep apart what is more than was paid, or is another payment's: somebody else's money."""
+        if line.payment_id != payment.id:
+            why = f"{line.line_ref} is of {line.payment_id} already"
+        else:
+            why = "more would have come back than was paid"
+        await self._strays.book(stored, "excess_return", why)
+
+    async def _write(self, payment: Payment, stored: StoredEvent, *, completes: bool) -> None:
+        legs = postings.returned(
+            wallet(payment),
+            partner(payment),
+            payment.currency,
+            amount_minor=_covered(stored.event),
+            kept_minor=stored.event.fee_minor or 0,
+            hold_key=hold_key(payment.id),
+        )
+        moves = (Move(before=_S.SETTLED, after=_S.RETURNED),) if completes else ()
+        written = await self._strays.write(stored, "return", legs, moves=moves)
+        if written.stale or written.refusal:
+            fresh = await self._books.event(stored.row_id)
+            if fresh is not None and fresh.applied_at is None:  # no account takes it any more
+                await self._strays.book(stored, "excess_return", "its account does not take it")
+
+
+def _covered(event: PartnerEvent) -> int:
+    """Return how much of a payment's own amount a return covers: what arrived and what was kept."""
+    return (event.amount_minor or 0) + (event.fee_minor or 0)
+
+
+def _proof(stored: StoredEvent) -> Evidence:
+    """Return the evidence that a payment was paid: the return, which is itself still open."""
+    event = stored.event
+    return Evidence(
+        actor=f"partner:{event.partner}", id=f"event/{event.event_id}", value_on=event.value_on
+    )

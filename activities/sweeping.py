@@ -1,0 +1,262 @@
+"""The sweep: register and runs compared in both directions, and each difference dealt with.
+
+Temporal's index only says where to look. What is decided is decided by a run's own description,
+and by the register as it is after that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pydantic import ValidationError
+from temporalio import activity
+from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus
+from temporalio.common import WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities.conclusions import Conclusions, Evidence
+from activities.restored import Restored
+from bursar import names
+from bursar.payments import FINAL, PaymentKind, PaymentResult, PayoutRequest, TransferRequest
+from bursar.starts import start_run
+from bursar.sweeps import Found, Position, RunsReport, Watermark
+from ledger.books import Books, Payment
+from ledger.oversight import Open, Oversight, Stuck
+
+ACTOR = "bursar:sweeper"
+
+PAGE = 200
+AT_ONCE = 10
+"""How many runs are asked for at the same time: a sweep must not crowd out payments."""
+LOOKS_MAX = 2_000
+"""How many payments one sweep looks at; the next one goes on from there."""
+TASK_FAILURES_MIN = 6
+"""From so many failed tries of one workflow task on, a run counts as wedged."""
+HISTORY_EVENTS_MAX = 9_000
+"""A run with a longer history is replaced by a fresh one: Temporal takes 10,000 signals for one
+run, and 51,200 events; an upset sender or a month's outage must not be what ends a payment."""
+STUCK_MAX = 1_000
+ALIKE_MAX = 20
+"""From more than so many payments on that are stuck in one state with one partner, one case for
+the one that is due longest calls people to all of them."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How the sweeper goes about it."""
+
+    grace: timedelta = timedelta(seconds=60)
+    """How long a payment has to be untouched, or a run open, before it is looked at."""
+
+
+class SweepActivities:
+    """Looks, adopts what has lost its run, and calls people; each may be repeated."""
+
+    def __init__(
+        self, books: Books, oversight: Oversight, client: Client, pace: Pace | None = None
+    ) -> None:
+        self._books = books
+        self._oversight = oversight
+        self._client = client
+        self._pace = pace or Pace()
+        self._conclusions = Conclusions(books)
+        self._restored = Restored(books, oversight)
+
+    def all(self) -> Sequence[Callable[..., object]]:
+        """Return every activity of this class, as a worker registers them."""
+        return (self.look_back, self.mark, self.look_at_runs, self.look_at_index, self.call)
+
+    @activity.defn(name="sweep.look_back")
+    async def look_back(self, mark: Watermark) -> str | None:
+        """Stop all sending where the books have lost what an earlier sweep saw; say why."""
+        return await self._restored.stop_if_behind(mark)
+
+    @activity.defn(name="sweep.mark")
+    async def mark(self) -> Watermark | None:
+        """Return the newest change of the books, for the next sweep to look for."""
+        return await self._oversight.watermark()
+
+    @activity.defn(name="sweep.runs")
+    async def look_at_runs(self, start: Position | None) -> RunsReport:
+        """Make sure that each payment that has not ended has a run that gets on."""
+        report = RunsReport(next=start)
+        while report.looked_at < LOOKS_MAX:
+            page = await self._oversight.untouched(report.next, self._pace.grace, PAGE)
+            if not page:
+                return report.model_copy(update={"next": None})
+            for number in range(0, len(page), AT_ONCE):
+                part = page[number : number + AT_ONCE]
+                found = await asyncio.gather(*map(self._look, part))
+                for payment, what in zip(part, found, strict=True):
+                    report = _with(report, payment, what)
+                activity.heartbeat()
+        return report
+
+    @activity.defn(name="sweep.index")
+    async def look_at_index(self) -> Found:
+        """Return the runs that go on although the register has no payment of theirs."""
+        found = Found()
+        page: list[str] = []
+        async for run in self._client.list_workflows(_OPENING, page_size=PAGE):
+            page.append(run.id)
+            if len(page) == PAGE:
+                found = await self._unregistered(found, page)
+                page = []
+        return await self._unregistered(found, page)
+
+    @activity.defn(name="sweep.call")
+    async def call(self) -> Found:
+        """Open a case for each payment past its time that has none, and raise its NeedsOps."""
+        found = Found()
+        stuck = await self._oversight.stuck(STUCK_MAX)
+        called = await self._oversight.groups_with_a_case() if stuck else set()
+        for each in stuck:
+            found = found.plus(each.id)
+            crowd = each.alike > ALIKE_MAX
+            if crowd and (each.nth > 1 or (each.state.value, each.partner) in called):
+                continue
+            await self._call(each, crowd=crowd)
+            activity.heartbeat()
+        return found
+
+    async def _look(self, payment: Open) -> str | None:
+        """Look at a payment's run, and give the payment one where it has none that gets on."""
+        run = await self._describe(names.workflow_id(payment.id))
+        now = await self._books.payment(payment.id)  # after the look: it may have just ended
+        if now is None or now.state in FINAL:
+            return None
+        if run is None or run.status is not WorkflowExecutionStatus.RUNNING:
+            return await self._adopt(now, run)
+        if run.raw_description.pending_workflow_task.attempt >= TASK_FAILURES_MIN:
+            detail = "its run fails again and again: look at the worker's log, and deploy a fix"
+            await self._open_case(now, "wedged", detail, f"wedged/{now.seq}")
+            return "wedged"
+        if run.history_length > HISTORY_EVENTS_MAX:
+            return await self._adopt(now, run)
+        return None
+
+    async def _adopt(self, payment: Payment, run: WorkflowExecutionDescription | None) -> str:
+        """Start a run that goes on where the register says."""
+        try:
+            request = request_of(payment)
+        except ValidationError as error:
+            detail = f"no run can be started from its stored request: {error.error_count()} faults"
+            await self._open_case(payment, "unreadable", detail, f"unreadable/{payment.seq}")
+            return "unreadable"
+        renews = run is not None and run.status is WorkflowExecutionStatus.RUNNING
+        signal: tuple[str, Any] | None = None
+        if run is not None and run.status is WorkflowExecutionStatus.COMPLETED:
+            ended = await self._end_of(run)
+            signal = await self._restored.after_a_completed_run(payment, ended, run.start_time)
+        if signal is None and await self._books.open_cases(payment.id):
+            signal = (names.CALL_OPS, None)
+        if run is not None and renews:
+            await self._end(run)
+        try:
+            reuse = WorkflowIDReusePolicy.ALLOW_DUPLICATE
+            await start_run(self._client, request, reuse=reuse, signal=signal)
+        except WorkflowAlreadyStartedError:
+            return "raced"
+        was = "missing" if run is None or run.status is None else run.status.name.lower()
+        await self._books.add_note(
+            payment.id,
+            key=f"{payment.id}/adopted/{run.run_id if run else payment.seq}",
+            actor=ACTOR,
+            kind="adopted",
+            detail=f"its run was {'near its limits' if renews else was}; a new one goes on from"
+            f" {payment.state}",
+        )
+        return "renewed" if renews else "adopted"
+
+    async def _end(self, run: WorkflowExecutionDescription) -> None:
+        """End this very run, never one that another sweep has started meanwhile."""
+        handle = self._client.get_workflow_handle(run.id, run_id=run.run_id)
+        try:
+            await handle.terminate(reason="near the limits of a history; a fresh run goes on")
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+
+    async def _describe(self, workflow_id: str) -> WorkflowExecutionDescription | None:
+        """Return the newest run of an id; None: Temporal does not know it."""
+        try:
+            return await self._client.get_workflow_handle(workflow_id).describe()
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return None
+            raise
+
+    async def _end_of(self, run: WorkflowExecutionDescription) -> PaymentResult:
+        handle = self._client.get_workflow_handle(run.id, run_id=run.run_id)
+        return PaymentResult.model_validate(await handle.result(follow_runs=False))
+
+    async def _unregistered(self, found: Found, workflow_ids: Sequence[str]) -> Found:
+        """Add those runs that still go on and have no payment, some time after their start."""
+        ids = {each.partition("/")[2]: each for each in workflow_ids}
+        known = await self._oversight.registered(list(ids))
+        for payment_id in sorted(ids.keys() - known):
+            run = await self._describe(ids[payment_id])
+            if run is None or run.status is not WorkflowExecutionStatus.RUNNING:
+                continue
+            old = datetime.now(UTC) - run.start_time > self._pace.grace
+            if old and await self._books.payment(payment_id) is None:
+                found = found.plus(run.id)
+                activity.logger.warning("a run has no payment in the register: %s", run.id)
+        activity.heartbeat()
+        return found
+
+    async def _call(self, stuck: Stuck, *, crowd: bool) -> None:
+        """Raise NeedsOps first: what fails between the two is done again with the next sweep."""
+        payment = await self._books.payment(stuck.id)
+        if payment is None or payment.seq != stuck.seq:
+            return
+        try:
+            handle = self._client.get_workflow_handle(names.workflow_id(stuck.id))
+            await handle.signal(names.CALL_OPS)
+        except RPCError as error:
+            if error.status not in {RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT}:
+                raise
+            activity.logger.warning("no run takes a call for %s: %s", stuck.id, error)
+        detail = f"{stuck.state} past its time; due is that {stuck.next_action}"
+        if crowd:
+            detail += "; many more are: bursar payouts list --stuck"
+        await self._open_case(payment, "stuck", detail, f"stuck/{stuck.seq}/{stuck.cases}")
+
+    async def _open_case(self, payment: Payment, kind: str, detail: str, evidence: str) -> None:
+        proof = Evidence(actor=ACTOR, id=evidence)
+        await self._conclusions.open_case(payment, kind, detail, proof)
+
+
+_OPENING = (
+    f"WorkflowType IN ('{names.PAYOUT_WORKFLOW}', '{names.TRANSFER_WORKFLOW}')"
+    " AND ExecutionStatus = 'Running'"
+    f" AND ({names.PAYMENT_STATE.name} = 'received' OR {names.PAYMENT_STATE.name} IS NULL)"
+)
+"""Runs that have never shown a later state: all that may not be registered are among them."""
+
+
+def request_of(payment: Payment) -> PayoutRequest | TransferRequest:
+    """Return the request that a payment was registered with.
+
+    Raises:
+        ValidationError: No request of today's form can be read from it.
+    """
+    model = PayoutRequest if payment.kind is PaymentKind.PAYOUT else TransferRequest
+    return model.model_validate_json(json.dumps(payment.request))
+
+
+def _with(report: RunsReport, payment: Open, what: str | None) -> RunsReport:
+    """Return a report with one more payment that was looked at, and what came of it."""
+    changes: dict[str, object] = {
+        "looked_at": report.looked_at + 1,
+        "next": Position(state=payment.state, created_at=payment.created_at, id=payment.id),
+    }
+    if what is not None and what != "raced":
+        changes[what] = getattr(report, what).plus(payment.id)
+    return report.model_copy(update=changes)

@@ -1,0 +1,124 @@
+"""The floor: what PostgreSQL itself makes of unprotected postings, one commit each, by pgbench."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from benchmarks.server import run_sql
+from ops.postgres import LocalPostgres
+
+DATABASE = "floor"
+RANDOM_CLIENTS = (8, 16, 64)
+HOT_CLIENTS = (1, 8, 64)
+ACCOUNTS = 10_000
+THREADS = 2
+SECONDS_MIN = 2
+"""Below, on a busy machine, connecting may take all of it."""
+
+SCHEMA = """
+create table header (
+    id        bigint generated always as identity primary key,
+    booked_at timestamptz not null default now());
+create table entry (
+    header_id bigint, account_id bigint, delta bigint not null,
+    primary key (header_id, account_id));
+create table balance (
+    account_id bigint primary key, posted bigint not null) with (fillfactor = 50)
+"""
+
+# All of a posting goes out at once, so that it is one round trip and one commit: of the ways to
+# write it this one costs least, before one statement for all of it, before one after the other.
+# The lower account is always updated first, so that no two postings wait in a circle.
+_POSTING = r"""
+\set amount random(1, 1000)
+\startpipeline
+begin;
+insert into header default values;
+insert into entry values
+    (currval('header_id_seq'), :source::bigint, -(:amount::bigint)),
+    (currval('header_id_seq'), :target::bigint, :amount::bigint);
+update balance set posted = posted - :amount::bigint where account_id = :source::bigint;
+update balance set posted = posted + :amount::bigint where account_id = :target::bigint;
+commit;
+\endpipeline
+"""
+_RANDOM = rf"""
+\set source random(1, {ACCOUNTS // 2})
+\set target random({ACCOUNTS // 2 + 1}, {ACCOUNTS})
+"""
+_HOT = rf"""
+\set source 1
+\set target random(2, {ACCOUNTS})
+"""
+
+_RATE = re.compile(r"^tps = ([0-9.]+) ", re.MULTILINE)
+
+
+class Pgbench:
+    """pgbench against one server; every script is prepared once for each client."""
+
+    def __init__(self, postgres: LocalPostgres, scripts: Path) -> None:
+        """Write down which server, and a folder to put scripts in."""
+        self._postgres = postgres
+        self._scripts = scripts
+
+    async def prepare_floor(self) -> None:
+        """Make the floor's database."""
+        await run_sql(self._postgres.admin_url, f"create database {DATABASE}")
+        await run_sql(
+            self.url(DATABASE),
+            SCHEMA,
+            f"insert into balance select id, 0 from generate_series(1, {ACCOUNTS}) id",  # noqa: S608
+            "vacuum analyze balance",
+        )
+
+    async def prepare_peer(self, sql: str) -> None:
+        """Make another ledger's database out of its SQL."""
+        await run_sql(self._postgres.admin_url, "create database peer")
+        await run_sql(self.url("peer"), sql)
+
+    def url(self, database: str) -> str:
+        """Return the superuser's address of a database."""
+        return self._postgres.url(database, user="postgres", password=self._postgres.password)
+
+    async def floor(self, clients: int, seconds: float, *, hot: bool) -> float:
+        """Return postings per second; hot: one account has a part in each of them."""
+        return await self._rate(DATABASE, (_HOT if hot else _RANDOM) + _POSTING, clients, seconds)
+
+    async def peer(self, call: str, clients: int, seconds: float, *, hot: bool) -> float:
+        """Return calls per second of another ledger's posting.
+
+        Args:
+            call: One SQL statement; :source, :target (1 to `ACCOUNTS`) and :amount are set.
+            clients: Connections at once.
+            seconds: How long.
+            hot: Whether :source is always 1.
+        """
+        script = (_HOT if hot else _RANDOM) + "\\set amount random(1, 1000)\n" + call + ";\n"
+        return await self._rate("peer", script, clients, seconds)
+
+    async def _rate(self, database: str, script: str, clients: int, seconds: float) -> float:
+        file = self._scripts / f"{database}.sql"
+        file.write_text(script)
+        address = urlsplit(self.url(database))
+        process = await asyncio.create_subprocess_exec(
+            str(self._postgres.bin / "pgbench"),
+            *("--no-vacuum", "--protocol=prepared", f"--file={file}"),
+            *(f"--client={clients}", f"--jobs={min(THREADS, clients)}"),
+            f"--time={max(SECONDS_MIN, round(seconds))}",
+            *(f"--host={address.hostname}", f"--port={address.port}", "--username=postgres"),
+            database,
+            env={**os.environ, "PGPASSWORD": self._postgres.password},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await process.communicate()
+        found = _RATE.search(out.decode())
+        if process.returncode != 0 or found is None:
+            said = (out + err).decode().strip()[-800:]
+            raise RuntimeError(f"pgbench on {database} got nothing done: {said}")
+        return float(found[1])

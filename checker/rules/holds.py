@@ -1,0 +1,82 @@
+"""Holds and returns: set-aside money is given once, and no more comes back than went out."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from checker.facts import FINAL, Facts
+from checker.findings import Finding
+from checker.rows import Entry, Hold, Payment
+
+HOLDING = frozenset({"reserved", "submitting", "outcome_unknown", "in_review"})
+"""States of a payout in which its money is set aside, and nowhere else."""
+
+
+def closed_once(facts: Facts) -> Iterator[Finding]:
+    """INV-15: a hold ends when its payment does, once; what is open is what accounts say."""
+    open_on: dict[int, int] = defaultdict(int)
+    for hold in facts.holds:
+        left = _open(hold)
+        open_on[hold.account_id] += left
+        payment = _payment(facts, hold)
+        if min(hold.captured, hold.released, hold.returned, left) < 0:
+            yield Finding(_where(facts, hold), "gave more than it had")
+        elif hold.returned > hold.captured:
+            yield Finding(_where(facts, hold), "took back more than it gave")
+        elif payment is not None and payment.state in FINAL and left:
+            yield Finding(_where(facts, hold), f"{left} still held, payment is {payment.state}")
+    for account in facts.accounts:
+        if account.held != open_on.get(account.id, 0):
+            yield Finding(account.path, f"{account.held} held, {open_on[account.id]} open in holds")
+
+
+def orphans(facts: Facts) -> Iterator[Finding]:
+    """Money that is held for no payment that should hold it, or should be and is not."""
+    held: dict[str, int] = defaultdict(int)
+    for hold in facts.holds:
+        payment = _payment(facts, hold)
+        if _open(hold) and (payment is None or payment.state not in HOLDING):
+            yield Finding(_where(facts, hold), f"{_open(hold)} held for nothing")
+        elif payment is not None:
+            held[payment.id] += _open(hold)
+    for payment in facts.payments:
+        wanted = payment.amount_minor + payment.fee_minor
+        if payment.kind == "payout" and payment.state in HOLDING and held[payment.id] != wanted:
+            yield Finding(payment.id, f"{held[payment.id]} of {wanted} held in {payment.state}")
+
+
+def came_back(facts: Facts) -> Iterator[Finding]:
+    """INV-16: returns are of a settled payout, name it, and sum to no more than was settled."""
+    for move in facts.transitions:
+        payment = facts.payment.get(move.payment_id)
+        if move.after != "returned" or payment is None:
+            continue
+        entries = facts.entries_of.get(move.transaction_id, [])
+        back = [e for e in entries if _path(facts, e) == payment.account]
+        amount = sum(entry.delta for entry in back)
+        if move.before != "settled" or amount <= 0:
+            yield Finding(payment.id, "is returned without a return of money")
+        if amount > payment.amount_minor:
+            yield Finding(payment.id, f"{amount} came back, more than was settled")
+        if any(entry.hold_id is None for entry in back):
+            yield Finding(payment.id, "its return names no original")
+
+
+def _path(facts: Facts, entry: Entry) -> str | None:
+    account = facts.account.get(entry.account_id)
+    return account.path if account else None
+
+
+def _open(hold: Hold) -> int:
+    return hold.amount - hold.captured - hold.released
+
+
+def _payment(facts: Facts, hold: Hold) -> Payment | None:
+    made = facts.transaction.get(hold.transaction_id)
+    return facts.payment.get(made.payment_id or "") if made else None
+
+
+def _where(facts: Facts, hold: Hold) -> str:
+    made = facts.transaction.get(hold.transaction_id)
+    return made.key if made else f"hold {hold.transaction_id}"

@@ -1,0 +1,412 @@
+"""Partners: each payment once, as asked, and every movement of a bank known to the books."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from checker.facts import Facts, length, payment_of
+from checker.findings import Finding
+from checker.rows import Attempt, BankBook, BankPayout, Payment
+
+ALIVE = frozenset({"pending", "paid", "returned"})
+"""What a bank's payout may be, in truth, if money has left or still may."""
+
+DEFINITE_NO = frozenset({"rejected", "not_sent", "throttled", "not_found", "never_moved"})
+"""Answers after which an attempt cannot move money any more."""
+
+MISSES_MIN = 2
+"""How many look-ups have to miss before "not found" is believed."""
+
+CLOCKS_APART = timedelta(seconds=1)
+"""How far a bank's clock may be from ours."""
+
+
+class Movement(NamedTuple):
+    """A movement on our account with a partner, in a form that both sides share."""
+
+    partner: str
+    currency: str
+    amount_minor: int
+    """As the bank sees it: credits to us positive."""
+    subject: str
+    """The payment, or what a credit names."""
+
+
+def paid_once(facts: Facts) -> Iterator[Finding]:
+    """INV-06: a bank has at most one payout for each payment of ours."""
+    for payment_id, times in _doubled(facts):
+        if not is_breach(facts, payment_id):
+            yield Finding(payment_id, f"{times} payouts in the bank's book")
+
+
+def breaches(facts: Facts) -> Iterator[Finding]:
+    """Partner breach: what a partner did against every promise it made, or against its own word.
+
+    Counted apart. A double is one where the bank was asked once, or where each promise that could
+    have prevented it was broken: a key honoured within its lifetime, a look-up right after its
+    lag. A partner that promises neither may be asked once only: more is ours.
+    """
+    for payment_id, times in _doubled(facts):
+        if is_breach(facts, payment_id):
+            yield Finding(payment_id, f"{times} payouts, against the partner's own promises")
+    for payment in facts.payments:
+        if lied_about(facts, payment):
+            yield Finding(payment.id, f"paid by a partner that had said no: {payment.state}")
+
+
+def _doubled(facts: Facts) -> Iterator[tuple[str, int]]:
+    for payment_id, payouts in facts.bank_payouts_of.items():
+        alive = sum(payout.truth in ALIVE for _, payout in payouts)
+        times = max(alive, len(facts.debits_of.get(payment_id, ())))
+        if payment_id and times > 1:
+            yield payment_id, times
+
+
+def is_breach(facts: Facts, payment_id: str) -> bool:
+    """Tell whether a payment was doubled by a partner against all that it had promised."""
+    payouts = [(book, payout) for book, payout in facts.bank_payouts_of[payment_id]]
+    alive = [(book, payout) for book, payout in payouts if payout.truth in ALIVE]
+    references = {payout.reference for _, payout in alive}
+    calls = sum(book.calls.get(ref, 0) for ref in references for book in _books(payouts))
+    if calls <= len(references) and len(references) < max(len(alive), 2):
+        return True  # it was asked once: the second one is its own doing
+    payment = facts.payment.get(payment_id)
+    promises = (payment.terms.get("guarantees") or {}) if payment else {}
+    kept = [
+        kept
+        for kept in (
+            _kept_key(promises, [payout for _, payout in alive]),
+            _kept_look_up(facts, promises, [payout for _, payout in alive]),
+        )
+        if kept is not None
+    ]
+    return bool(kept) and not any(kept)
+
+
+def _books(payouts: Iterable[tuple[BankBook, BankPayout]]) -> list[BankBook]:
+    return list({book.partner: book for book, _ in payouts}.values())
+
+
+def _kept_key(promises: Mapping[str, Any], payouts: list[BankPayout]) -> bool | None:
+    """Tell whether a repeated key gave no second payout in its lifetime; None: not promised."""
+    lifetime = length(promises.get("key_lifetime"))
+    if lifetime is None:
+        return None
+    first = payouts[0]
+    return all(
+        other.reference != first.reference or other.created_at - first.created_at >= lifetime
+        for other in payouts[1:]
+    )
+
+
+def _kept_look_up(
+    facts: Facts, promises: Mapping[str, Any], payouts: list[BankPayout]
+) -> bool | None:
+    """Tell whether no look-up missed a payout after the lag; None: no proof was promised."""
+    lag = length(promises.get("absence_after"))
+    if not promises.get("finds_by_reference") or lag is None:
+        return None
+    first = payouts[0]
+    return not any(
+        word.verb == "find"
+        and word.kind == "not_found"
+        and word.answered_at > first.created_at + lag
+        for word in facts.words_on.get(first.reference, ())
+    )
+
+
+def lied_about(facts: Facts, payment: Payment) -> bool:
+    """Tell whether a partner's book has paid what the partner itself had definitely refused."""
+    if payment.state != "failed" or payment.id not in facts.debits_of:
+        return False
+    words = [
+        w for a in facts.attempts_of.get(payment.id, ()) for w in facts.words_on.get(a.key, ())
+    ]
+    events = facts.events_of.get(payment.id, ())
+    return any(word.kind == "rejected" for word in words) or any(
+        event.kind == "failed" for event in events
+    )
+
+
+def claimed_first(facts: Facts) -> Iterator[Finding]:
+    """INV-07: whatever a bank was asked for was claimed before, with the same content."""
+    for book in facts.banks or ():
+        for payout in book.payouts:
+            attempt = facts.attempt.get(payout.reference)
+            if attempt is None:
+                yield Finding(payout.reference, f"{book.partner} has it, and nobody claimed it")
+            elif attempt.opened_at > payout.created_at + CLOCKS_APART:
+                yield Finding(payout.reference, "was claimed only after the bank had it")
+        for reference in book.calls.keys() - facts.attempt.keys():
+            yield Finding(reference, f"{book.partner} was asked, and nobody claimed it")
+    for attempt in facts.attempts:
+        payment = facts.payment.get(attempt.payment_id)
+        if payment is None or attempt.wire_hash != _sha256(wire_body(payment, attempt.key)):
+            yield Finding(attempt.key, "the claimed body is not the payment's")
+
+
+def phantoms(facts: Facts) -> Iterator[Finding]:
+    """Money that a bank's book says has left for no payment of ours."""
+    for book in facts.banks or ():
+        for line in book.lines:
+            if line.amount_minor < 0 and (payment_of(line.reference) or "") not in facts.payment:
+                yield Finding(
+                    line.reference, f"{book.partner} line {line.seq}: {line.amount_minor}"
+                )
+
+
+def attempts_in_turn(facts: Facts) -> Iterator[Finding]:
+    """INV-08: one live attempt at most, and none sent anew without a proof of absence."""
+    for payment_id, attempts in facts.attempts_of.items():
+        live = [a.key for a in attempts if a.result not in DEFINITE_NO]
+        if len(live) > 1 or any(a.key in live for a in attempts[:-1]):
+            yield Finding(payment_id, f"live attempts: {', '.join(live)}")
+        payment = facts.payment.get(payment_id)
+        for repeat in _repeats(facts, attempts[-1]) if payment else ():
+            lack = _lack_of_absence(facts, payment, attempts[-1], repeat)
+            if lack:
+                yield Finding(payment_id, f"was sent again {lack}")
+
+
+class _Repeat(NamedTuple):
+    """One repeated send: when it was at the earliest, when it was decided, and the send before."""
+
+    sent_at: datetime
+    decided_at: datetime
+    sent_before_at: datetime
+
+
+def _repeats(facts: Facts, attempt: Attempt) -> Iterator[_Repeat]:
+    """Return each way back to sending that was used; a mark that was never set sent nothing."""
+    life = facts.life_of.get(attempt.payment_id, [])
+    back = [m.at for m in life if (m.before, m.after) == ("outcome_unknown", "submitting")]
+    before = attempt.first_sent_at or attempt.opened_at
+    for decided_at, next_at in pairwise(back):
+        yield _Repeat(decided_at, decided_at, before)
+        if _may_have_left(facts, attempt, decided_at, next_at):
+            before = decided_at
+    if back and attempt.sent_at is not None and attempt.sent_at >= back[-1]:
+        yield _Repeat(attempt.sent_at, back[-1], before)
+
+
+def _may_have_left(facts: Facts, attempt: Attempt, since: datetime, until: datetime) -> bool:
+    return any(
+        word.verb == "submit"
+        and word.kind not in {"not_sent", "throttled"}
+        and since <= word.answered_at <= until
+        for word in facts.words_on.get(attempt.key, ())
+    )
+
+
+def _lack_of_absence(
+    facts: Facts, payment: Payment | None, attempt: Attempt, repeat: _Repeat
+) -> str | None:
+    """Return why a repeated send was not safe by what the partner had promised."""
+    promises = (payment.terms.get("guarantees") or {}) if payment else {}
+    lifetime = length(promises.get("key_lifetime"))
+    age = repeat.sent_at - (attempt.first_sent_at or attempt.opened_at)
+    if lifetime is None or age > lifetime / 2 + CLOCKS_APART:
+        return f"under a key of age {age} that may be forgotten"
+    if not promises.get("finds_by_reference"):
+        return None  # a key within its lifetime is a question too
+    misses = [
+        word.answered_at - repeat.sent_before_at
+        for word in facts.words_on.get(attempt.key, ())
+        if word.kind == "not_found"
+        and repeat.sent_before_at <= word.answered_at <= repeat.decided_at
+    ]
+    lag = length(promises.get("absence_after"))
+    if lag is None or len(misses) < MISSES_MIN or misses[-1] < lag:
+        return f"after {len(misses)} look-ups that missed"
+    return None
+
+
+def movements(facts: Facts) -> Iterator[Finding]:
+    """INV-09: each movement of a bank is one of our nostro account, and the other way round."""
+    theirs, ours = _theirs(facts), _ours(facts)
+    for movement, count in (theirs - ours).items():
+        yield Finding(_told(movement), f"{count} in the bank's book and not in ours")
+    for movement, count in (ours - theirs).items():
+        yield Finding(_told(movement), f"{count} in our books and not in the bank's")
+
+
+def _told(movement: Movement) -> str:
+    return f"{movement.subject} {movement.partner} {movement.amount_minor} {movement.currency}"
+
+
+def _theirs(facts: Facts) -> Counter[Movement]:
+    """Count the banks' lines; what is too young is counted only if our books have it too."""
+    ours = _ours(facts)
+    found: Counter[Movement] = Counter()
+    for book in facts.banks or ():
+        for line in book.lines:
+            subject = payment_of(line.reference)
+            known = subject in facts.payment if subject else False
+            movement = Movement(
+                book.partner,
+                line.currency,
+                line.amount_minor,
+                subject if known and subject else line.reference,
+            )
+            if line.booked_at <= facts.settled_before or movement in ours:
+                found[movement] += 1
+    return found
+
+
+def _ours(facts: Facts) -> Counter[Movement]:
+    partners = {book.partner for book in facts.banks or ()}
+    found: Counter[Movement] = Counter()
+    for account in facts.accounts:
+        head, _, rest = account.path.partition("/")
+        partner = rest.rpartition("/")[0]
+        if head != "nostro" or partner not in partners:
+            continue
+        for entry in facts.entries_on.get(account.id, ()):
+            if entry.delta:
+                subject = _subject(facts, partner, entry.transaction_id)
+                found[Movement(partner, account.currency, -entry.delta, subject)] += 1
+    return found
+
+
+def _subject(facts: Facts, partner: str, transaction_id: int) -> str:
+    """Return what one of our movements is about: its payment, or what its event names."""
+    transaction = facts.transaction.get(transaction_id)
+    if transaction is None:
+        return f"transaction {transaction_id}"
+    if transaction.payment_id in facts.payment:
+        return transaction.payment_id or ""
+    event_id = (transaction.evidence_id or "").removeprefix("event/")
+    event = facts.event.get((partner, event_id))
+    return event.reference or transaction.key if event else transaction.key
+
+
+def tied_out(facts: Facts) -> Iterator[Finding]:
+    """INV-27: a bank's book adds up, and our nostro account is its mirror."""
+    for book in facts.banks or ():
+        running: dict[str, int] = defaultdict(int)
+        young: dict[str, int] = defaultdict(int)
+        for line in sorted(book.lines, key=lambda line: line.seq):
+            running[line.currency] += line.amount_minor
+            if line.balance_minor != running[line.currency]:
+                yield Finding(f"{book.partner} line {line.seq}", "its balance does not add up")
+            if line.booked_at > facts.settled_before:
+                young[line.currency] += line.amount_minor
+        mirrors = {
+            account.currency: -(account.posted or 0)
+            for account in facts.accounts
+            if account.path == f"nostro/{book.partner}/{account.currency}"
+        }
+        for currency in mirrors.keys() | book.balances.keys():
+            theirs, ours = book.balances.get(currency, 0), mirrors.get(currency, 0)
+            if theirs != running[currency]:
+                yield Finding(f"{book.partner} {currency}", f"{theirs} is not opening and lines")
+            if theirs != ours and not young[currency]:
+                yield Finding(f"nostro/{book.partner}/{currency}", f"{ours}, the bank has {theirs}")
+
+
+def as_approved(facts: Facts) -> Iterator[Finding]:
+    """INV-11: what was asked for, what was registered and what the bank was sent are the same."""
+    for payment in facts.payments:
+        if content_hash(payment.request) != payment.content_hash:
+            yield Finding(payment.id, "its request is not the one that was hashed")
+        amount = payment.request.get("amount") or {}
+        asked = (amount.get("amount_minor"), amount.get("currency"), _source(payment))
+        if asked != (payment.amount_minor, payment.currency, payment.account):
+            yield Finding(payment.id, f"registered otherwise than asked: {asked}")
+    for book in facts.banks or ():
+        for payout in book.payouts:
+            sent_for = facts.payment.get(payment_of(payout.reference) or "")
+            if sent_for is not None and _other_content(book, payout, sent_for):
+                yield Finding(payout.reference, f"{book.partner} has other content than was asked")
+
+
+def wrong_amounts(facts: Facts) -> Iterator[Finding]:
+    """Money that left in another amount or currency, or to another payee, than was asked."""
+    for payment_id, payouts in facts.bank_payouts_of.items():
+        payment = facts.payment.get(payment_id)
+        for book, payout in payouts if payment else ():
+            if payment and payout.truth in ALIVE and _other_content(book, payout, payment):
+                yield Finding(payout.reference, f"{book.partner} pays otherwise than asked")
+    for payment_id, lines in facts.debits_of.items():
+        payment = facts.payment.get(payment_id)
+        for book, line in lines if payment else ():
+            asked = (-payment.amount_minor, payment.currency) if payment else ()
+            if (line.amount_minor, line.currency) != asked:
+                yield Finding(line.reference, f"{book.partner} debited {line.amount_minor}")
+
+
+def _other_content(book: BankBook, payout: BankPayout, payment: Payment) -> bool:
+    payee = payment.request.get("beneficiary") or {}
+    told = [payout.payee.get(name) for name in ("kind", "name", "account")]
+    asked = [payee.get("kind"), payee.get("name"), _masked(payee_account(payee) or "")]
+    told += [payout.amount_minor, payout.currency]
+    asked += [payment.amount_minor, payment.currency]
+    kept = book.body_hashes.get(payout.reference)
+    return told != asked or (kept is not None and kept != _order_hash(payment, payout.reference))
+
+
+def payee_account(payee: Mapping[str, Any]) -> str | None:
+    """Return the number that says where money goes."""
+    if payee.get("kind") == "us_account":
+        return f"{payee.get('routing_number')}/{payee.get('account_number')}"
+    found = payee.get("iban") or payee.get("msisdn") or payee.get("account_number")
+    return str(found) if found else None
+
+
+def _masked(account: str) -> str:
+    return account if len(account) <= 8 else f"{account[:4]}…{account[-4:]}"
+
+
+def content_hash(request: Mapping[str, Any]) -> str:
+    """Return the hash of a whole request: SHA-256 of its canonical JSON, absent fields left out."""
+    return _sha256(_canonical(_present(request)).encode())
+
+
+def wire_body(payment: Payment, reference: str) -> bytes:
+    """Return the body that the simulated bank's published API takes for a payment.
+
+    Source: partners/simulator/bank/README.md.
+    """
+    order = {
+        "reference": reference,
+        "amount_minor": payment.amount_minor,
+        "currency": payment.currency,
+        "beneficiary": _present(payment.request.get("beneficiary") or {}),
+        "remittance": payment.request.get("reference"),
+    }
+    return _canonical(order).encode()
+
+
+_PAYEE_FIELDS = ("kind", "name", "iban", "bic", "routing_number", "account_number", "msisdn")
+
+
+def _order_hash(payment: Payment, reference: str) -> str:
+    """Return the hash that the simulated bank keeps of an order: all fields, absent ones null."""
+    order = json.loads(wire_body(payment, reference))
+    order["beneficiary"] = {name: order["beneficiary"].get(name) for name in _PAYEE_FIELDS}
+    return _sha256(json.dumps(order, sort_keys=True, separators=(",", ":")).encode())
+
+
+def _source(payment: Payment) -> object:
+    return payment.request.get("account") or payment.request.get("source")
+
+
+def _present(value: Any) -> Any:
+    """Return a JSON value without the fields that are absent."""
+    if isinstance(value, Mapping):
+        return {name: _present(one) for name, one in value.items() if one is not None}
+    return [_present(one) for one in value] if isinstance(value, list) else value
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,107 @@
+"""Evidence: what partners have moved, the events that fail, and the cases that people close."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+LineKind = Literal["paid", "returned"]
+
+
+class _Row(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class PartnerLine(_Row):
+    """One movement at a partner, judged once when it was first told."""
+
+    partner: str
+    line_ref: str
+    payment_id: str
+    """The payment that it was first told of."""
+    kind: LineKind
+    amount_minor: int
+    ordinal: int
+    """The how manieth of its kind for the payment, from 1."""
+    fits: bool
+    """Whether it is within the payment's amount; a second debit of a payout never is."""
+    completes: bool
+    """Whether with it all of the payment's amount has been covered."""
+
+
+class CaseFile(_Row):
+    """A case with the money that it has put into suspense."""
+
+    id: int
+    payment_id: str | None
+    kind: str
+    owner: str | None
+    closed_at: AwareDatetime | None
+    created_by: str | None
+    """Who created the payment that it is about: that person does not decide on it."""
+    account: str | None = None
+    """The suspense account that its money waits on; None: it has moved none there."""
+    currency: str | None = None
+    delta: int = 0
+    """What it has put there, signed: money without an owner positive, money gone negative."""
+
+
+class Evidence(Protocol):
+    """The part of the books that holds what partners did and what people found out.
+
+    As all of the books, every method is safe to repeat and raises `ConnectionError` when the
+    database does not answer.
+    """
+
+    async def note_line(
+        self, partner: str, line_ref: str, payment_id: str, kind: LineKind, amount_minor: int
+    ) -> PartnerLine:
+        """Note a movement that a partner tells of, and return how it was judged the first time.
+
+        Args:
+            partner: Who has booked it.
+            line_ref: Its name there, the same for ever.
+            payment_id: The payment that it is told of; the answer may name another one.
+            kind: A debit for a payout, or money that came back.
+            amount_minor: How much of the payment's own amount it covers, above 0.
+        """
+
+    async def line(self, partner: str, line_ref: str) -> PartnerLine | None:
+        """Return a movement that was noted before, or None."""
+
+    async def payment_with_partner_ref(self, partner: str, partner_ref: str) -> str | None:
+        """Return the payment whose attempt a partner calls by this name, or None."""
+
+    async def add_event_failure(self, row_id: int, error: str, failures_max: int) -> bool:
+        """Count that an event failed; True once it is set aside for a person."""
+
+    async def events_set_aside(self) -> int:
+        """Return how many events wait for a person to bring them back."""
+
+    async def redrive_events(self, row_ids: Sequence[int] | None, by: str) -> list[int]:
+        """Offer events that were set aside to the relay again, or all of them (None)."""
+
+    async def case(self, case_id: int) -> CaseFile | None:
+        """Return a case, or None."""
+
+    async def assign_case(self, case_id: int, owner: str, by: str) -> bool:
+        """Give a case to somebody; False where it is closed or not there."""
+
+    async def add_case_word(
+        self, case_id: int, principal: str, decision: str, evidence: str
+    ) -> list[str]:
+        """Keep what a person decides on a case, once; return everybody who says the same."""
+
+    async def case_postings(self, case_id: int) -> list[tuple[str, bool]]:
+        """Return each posting that a case's resolution tried: its key, and whether it booked."""
+
+    async def close_case(
+        self, case_id: int, *, by: str, decision: str, resolution: str, posting: str | None
+    ) -> bool:
+        """Close a case by the word of people; False where it was closed before.
+
+        Raises:
+            ValueError: Its money is in suspense, and two people and the posting are not there.
+        """

@@ -1,0 +1,189 @@
+"""The books in memory: a second engine behind the same port, for simulations without I/O.
+
+One change at a time, as the database answers them; nothing is durable, and nothing is shared
+between processes. The port's contract suite runs over this and over Postgres.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from bursar.errors import ContentConflict
+from bursar.ids import payment_of
+from bursar.reports import PartnerEvent
+from ledger.accounts import side
+from ledger.books import (
+    Account,
+    AccountToOpen,
+    ApprovalRow,
+    AttemptRow,
+    CaseRow,
+    PartnerWord,
+    Payment,
+    StoredEvent,
+)
+from ledger.memory_journal import MemoryAccount
+from ledger.memory_register import Clock, MemoryRegister, wall_clock
+
+RELAY_LEASE = timedelta(seconds=15)
+
+
+class MemoryBooks(MemoryRegister):
+    """`ledger.books.Books` without a database."""
+
+    def __init__(self, clock: Clock = wall_clock) -> None:
+        """Begin with empty books; the clock decides every moment and must never go back."""
+        super().__init__(clock)
+        self._leases: dict[int, datetime] = {}
+
+    async def open_accounts(self, accounts: Sequence[AccountToOpen]) -> None:
+        """Open accounts that do not exist yet; see the port."""
+        for wanted in accounts:
+            there = self.journal.accounts.get(wanted.path)
+            if there is None:
+                number = len(self.journal.accounts) + 1
+                opened = MemoryAccount(number, wanted, side(wanted.kind))
+                self.journal.accounts[wanted.path] = opened
+            elif there.opened != wanted:
+                raise ContentConflict(wanted.path)
+
+    async def account(self, path: str) -> Account | None:
+        """Return one account with its balance, or None."""
+        found = self.journal.accounts.get(path)
+        if found is None:
+            return None
+        return Account(
+            path=path,
+            tenant=found.opened.tenant,
+            kind=found.opened.kind,
+            currency=found.opened.currency,
+            posted_minor=found.side * found.posted,
+            held_minor=found.held,
+            available_minor=found.side * found.posted - found.held,
+            floor_minor=found.opened.floor_minor,
+            ceiling_minor=found.opened.ceiling_minor,
+            closed=found.closed,
+        )
+
+    async def payment(self, payment_id: str) -> Payment | None:
+        """Return a payment's row, or None."""
+        return self.payments.get(payment_id)
+
+    async def attempts(self, payment_id: str) -> list[AttemptRow]:
+        """Return a payment's attempts, oldest first."""
+        mine = [row for row in self.attempts_by_key.values() if row.payment_id == payment_id]
+        return sorted(mine, key=lambda row: row.ordinal)
+
+    async def mark_sent(self, attempt_key: str) -> datetime | None:
+        """Record that bytes may leave from now on; None where that was recorded already."""
+        row = self._attempt(attempt_key)
+        if row.sent_at is not None:
+            return None
+        now = self.clock()
+        self.change_attempt(attempt_key, sent_at=now, first_sent_at=row.first_sent_at or now)
+        return now
+
+    async def mark_unsent(self, attempt_key: str, sent_at: datetime) -> bool:
+        """Record that certainly nothing left after all, if the mark is still that one."""
+        if self._attempt(attempt_key).sent_at != sent_at:
+            return False
+        self.change_attempt(attempt_key, sent_at=None)
+        return True
+
+    def _attempt(self, key: str) -> AttemptRow:
+        if key not in self.attempts_by_key:
+            raise ValueError(f"{key}: there is no such attempt")
+        return self.attempts_by_key[key]
+
+    async def add_word(self, word: PartnerWord) -> None:
+        """Keep a partner's answer."""
+        self._attempt(word.attempt_key)
+        self.words_kept.append(word.model_copy(update={"answered_at": self.clock()}))
+
+    async def words(self, payment_id: str) -> list[PartnerWord]:
+        """Return every answer to a payment's attempts, oldest first."""
+        mine = {row.key for row in await self.attempts(payment_id)}
+        return [word for word in self.words_kept if word.attempt_key in mine]
+
+    async def add_note(
+        self, payment_id: str, *, key: str, actor: str, kind: str, detail: str
+    ) -> None:
+        """Put a remark on a payment's timeline, once per key."""
+        self.notes.setdefault((payment_id, key), (actor, kind, detail))
+
+    async def store_event(
+        self, event: PartnerEvent, raw: bytes, headers: dict[str, str]
+    ) -> int | None:
+        """Store an authentic event; None if it was there already. The raw bytes are not kept."""
+        name = (event.partner, event.event_id)
+        if any((row.event.partner, row.event.event_id) == name for row in self.events.values()):
+            return None
+        row_id = len(self.events) + 1
+        meant = payment_of(event.reference) if event.reference is not None else None
+        self.events[row_id] = StoredEvent(
+            row_id=row_id,
+            event=event,
+            payment_id=meant if meant in self.payments else None,
+            received_at=self.clock(),
+            taken_at=None,
+            applied_at=None,
+        )
+        return row_id
+
+    async def events_to_relay(self, limit: int) -> list[StoredEvent]:
+        """Return events that no workflow has taken notice of, oldest first, leased for a while."""
+        now = self.clock()
+        waiting = [
+            row
+            for row_id, row in self.events.items()
+            if row.applied_at is None and self._leases.get(row_id, now) <= now
+        ][:limit]
+        self._leases.update({row.row_id: now + RELAY_LEASE for row in waiting})
+        return waiting
+
+    async def mark_taken(self, row_id: int) -> None:
+        """Record that a workflow has taken notice of an event."""
+        stored, now = self.events[row_id], self.clock()
+        self.events[row_id] = stored.model_copy(update={"taken_at": stored.taken_at or now})
+        self._leases[row_id] = now + max(timedelta(minutes=5), now - stored.received_at)
+
+    async def event(self, row_id: int) -> StoredEvent | None:
+        """Return one stored event."""
+        return self.events.get(row_id)
+
+    async def open_events(self, payment_id: str) -> list[StoredEvent]:
+        """Return a payment's events that are not applied yet, in order of occurrence."""
+        mine = [
+            row
+            for row in self.events.values()
+            if row.payment_id == payment_id and row.applied_at is None
+        ]
+        return sorted(mine, key=lambda row: (row.event.occurred_at, row.row_id))
+
+    async def set_event_aside(self, row_id: int, verdict: str) -> None:
+        """Record that an event needs no change, and why."""
+        if self.events[row_id].applied_at is None:
+            self.mark_applied(row_id, self.clock())
+            self.verdicts[row_id] = verdict
+
+    async def add_approval(self, approval: ApprovalRow) -> bool:
+        """Keep a person's word on a payment; False if the same word is there already."""
+        name = (approval.payment_id, approval.principal, approval.decision)
+        if any((a.payment_id, a.principal, a.decision) == name for a in self.approvals_kept):
+            return False
+        self.approvals_kept.append(approval)
+        return True
+
+    async def approvals(self, payment_id: str) -> list[ApprovalRow]:
+        """Return what people said of a payment, oldest first."""
+        mine = [row for row in self.approvals_kept if row.payment_id == payment_id]
+        return sorted(mine, key=lambda row: (row.at, row.principal, row.decision))
+
+    async def open_cases(self, payment_id: str) -> list[CaseRow]:
+        """Return a payment's cases that nobody has closed yet, oldest first."""
+        return [c for c in self.cases if c.payment_id == payment_id and c.closed_at is None]
+
+    async def now(self) -> datetime:
+        """Return the clock that decides."""
+        return self.clock()

@@ -1,0 +1,183 @@
+"""Oversight: what the books tell a watcher who compares them with the world outside them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from bursar.payments import PaymentState
+from bursar.sweeps import Position, Watermark
+from bursar.views import ForgottenSend, NoSend
+from ledger.connections import COMMAND_SECONDS, CONNECT_SECONDS, SERVER_SETTINGS, answering
+
+CONNECTIONS_MAX = 2
+
+# The order of the index payments_unfinished, whose own condition this repeats.
+_UNTOUCHED = """
+select id, state, seq, created_at from payments
+ where state not in
+       ('settled', 'returned', 'refused', 'denied', 'expired', 'cancelled', 'failed')
+   and (state, created_at, id) > ($1, $2, $3) and updated_at < clock_timestamp() - $4::interval
+ order by state, created_at, id limit $5
+"""
+_STUCK = """
+select o.id, o.state, o.seq, o.partner, o.due_at, o.next_action,
+       (select count(*) from cases k where k.payment_id = o.id and k.kind = 'stuck') as cases,
+       count(*) over (partition by o.state, o.partner) as alike,
+       row_number() over (partition by o.state, o.partner order by o.due_at, o.id) as nth
+  from payments_overdue o
+ where not o.has_open_case
+ order by o.due_at, o.id limit $1
+"""
+_OPEN_GROUPS = """
+select distinct p.state, p.partner from cases k join payments p on p.id = k.payment_id
+ where k.closed_at is null and k.kind = 'stuck'
+"""
+_UNKNOWN_HERE = """
+select told.key from unnest($1::text[]) told(key)
+  left join attempts a on a.key = told.key
+ where a.first_sent_at is null
+"""
+_FORGOTTEN = """
+select f.attempt_key, f.partner, f.evidence, f.sent_at, f.found_at, p.state
+  from forgotten_sends f
+  left join attempts a on a.key = f.attempt_key
+  left join payments p on p.id = left(f.attempt_key, -position('-' in reverse(f.attempt_key)))
+ order by f.found_at desc, f.attempt_key limit $1
+"""
+FORGOTTEN_MAX = 1_000
+
+
+class Open(BaseModel):
+    """A payment that has not ended, and that nothing has touched for a while."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    state: PaymentState
+    seq: int
+    created_at: AwareDatetime
+
+
+class Stuck(BaseModel):
+    """A payment that is past its time, and that no case calls anybody to."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    state: PaymentState
+    seq: int
+    partner: str | None
+    due_at: AwareDatetime
+    next_action: str
+    cases: int
+    """How many cases of this kind it has had."""
+    alike: int
+    """How many are stuck in this state with this partner, itself included."""
+    nth: int
+    """Its place among those, the longest due first."""
+
+
+class Oversight:
+    """Questions for a watcher; each raises `ConnectionError` when the database does not answer."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, dsn: str) -> AsyncIterator[Oversight]:
+        """Open a few connections of its own, as they are needed.
+
+        Args:
+            dsn: postgresql://…, as a login in the role bursar_writer.
+        """
+        with answering("at all"):
+            pool = await asyncpg.create_pool(
+                dsn,
+                min_size=0,
+                max_size=CONNECTIONS_MAX,
+                timeout=CONNECT_SECONDS,
+                command_timeout=COMMAND_SECONDS,
+                server_settings=SERVER_SETTINGS,
+            )
+        try:
+            yield cls(pool)
+        finally:
+            await pool.close()
+
+    async def untouched(
+        self, after: Position | None, quiet_for: timedelta, limit: int
+    ) -> list[Open]:
+        """Return a page of payments that have not ended and were not touched for some time.
+
+        A payment that changes its state between two pages may be missed or come twice: the next
+        round over all of them sees it again.
+        """
+        state, created_at, payment_id = (
+            (after.state, after.created_at, after.id)
+            if after
+            else ("", datetime.min.replace(tzinfo=UTC), "")
+        )
+        rows = await self._rows(_UNTOUCHED, state, created_at, payment_id, quiet_for, limit)
+        return [Open.model_validate(dict(row)) for row in rows]
+
+    async def registered(self, payment_ids: Sequence[str]) -> set[str]:
+        """Return those of some ids that the register has."""
+        rows = await self._rows("select id from payments where id = any ($1)", list(payment_ids))
+        return {row["id"] for row in rows}
+
+    async def stuck(self, limit: int) -> list[Stuck]:
+        """Return payments that are past their time without an open case, the longest due first."""
+        return [Stuck.model_validate(dict(row)) for row in await self._rows(_STUCK, limit)]
+
+    async def groups_with_a_case(self) -> set[tuple[str, str | None]]:
+        """Return state and partner of every payment with an open case for being stuck."""
+        return {(row["state"], row["partner"]) for row in await self._rows(_OPEN_GROUPS)}
+
+    async def watermark(self) -> Watermark | None:
+        """Return the newest change of the journal; None while there is none."""
+        rows = await self._rows("select id, key from transactions order by id desc limit 1")
+        return Watermark(change_id=rows[0]["id"], key=rows[0]["key"]) if rows else None
+
+    async def has(self, mark: Watermark) -> bool:
+        """Tell whether the journal still has a change that was once its newest."""
+        rows = await self._rows(
+            "select from transactions where id = $1 and key = $2", mark.change_id, mark.key
+        )
+        return bool(rows)
+
+    async def not_known_as_sent(self, attempt_keys: Sequence[str]) -> set[str]:
+        """Return those of some attempts' keys that these books do not know as ever sent."""
+        return {row["key"] for row in await self._rows(_UNKNOWN_HERE, list(attempt_keys))}
+
+    async def remember_send(
+        self, attempt_key: str, partner: str, evidence: str, sent_at: datetime
+    ) -> bool:
+        """Keep a send that these books have forgotten; False where it is kept already."""
+        query = "select remember_send_v1($1, $2, $3, $4)"
+        rows = await self._rows(query, attempt_key, partner, evidence, sent_at)
+        return bool(rows[0][0])
+
+    async def no_send(self) -> NoSend:
+        """Return whether sending is stopped, and what is known to be forgotten."""
+        stops = await self._rows(
+            "select paused_at, paused_by, reason from pauses"
+            " where scope = 'all' and resumed_at is null"
+        )
+        sends = await self._rows(_FORGOTTEN, FORGOTTEN_MAX)
+        return NoSend(
+            stopped=bool(stops),
+            forgotten=tuple(ForgottenSend.model_validate(dict(row)) for row in sends),
+            **dict(stops[0]) if stops else {},
+        )
+
+    async def _rows(self, query: str, *arguments: Any) -> list[asyncpg.Record]:
+        with answering(f"{query!r}"):
+            rows: list[asyncpg.Record] = await self._pool.fetch(query, *arguments)
+        return rows

@@ -1,0 +1,45 @@
+"""Sweep: register and runs compared, so that no payment is lost or stuck in silence."""
+
+from temporalio import workflow
+
+from activities.options import sweeping
+from activities.sweeping import SweepActivities
+from bursar import names
+from bursar.sweeps import SweepReport
+
+
+@workflow.defn(name=names.SWEEP_WORKFLOW)
+class Sweep:
+    """Look once at every payment that has not ended, and deal with what is wrong.
+
+    Workflow id: sweep-<time>, by the schedule `sweep`. What one sweep leaves to the next, the place
+    it has come to and the books' newest change, is in its result; so it lives outside of the books,
+    where a restored database cannot have lost it too. It may end and be repeated at any point.
+    """
+
+    @workflow.run
+    async def run(self) -> SweepReport:
+        """Compare, deal with each difference, and report."""
+        before = SweepReport()
+        if workflow.has_last_completion_result():
+            before = workflow.get_last_completion_result(SweepReport) or before
+        behind = None
+        if before.watermark is not None:  # first: nothing is adopted for books from yesterday
+            behind = await workflow.execute_activity_method(
+                SweepActivities.look_back, before.watermark, **sweeping("Compare the books")
+            )
+        runs = await workflow.execute_activity_method(
+            SweepActivities.look_at_runs, before.runs.next, **sweeping("Payments and their runs")
+        )
+        unregistered = await workflow.execute_activity_method(
+            SweepActivities.look_at_index, **sweeping("Runs and their payments")
+        )
+        stuck = await workflow.execute_activity_method(
+            SweepActivities.call, **sweeping("Payments past their time")
+        )
+        watermark = await workflow.execute_activity_method(
+            SweepActivities.mark, **sweeping("Mark the newest change")
+        )
+        return SweepReport(
+            runs=runs, unregistered=unregistered, stuck=stuck, behind=behind, watermark=watermark
+        )
