@@ -18,7 +18,7 @@ from ledger.migrate import ensure_login, upgrade
 from ops import pids
 from ops.ports import LOOPBACK, free_port
 from ops.postgres import LocalPostgres, packaged_bin
-from ops.program import Program
+from ops.program import Program, ProgramFailed
 from ops.temporal import NAMESPACE, LocalTemporal, find_temporal
 from ops.unprivileged import reachable_binaries, reachable_place, service_user
 from tests.battery.plan import (
@@ -38,6 +38,8 @@ from tests.battery.profile import (
 )
 from tests.battery.proxy import Weatherman
 from tests.battery.tiers import Tier
+
+START_TRIES = 3
 
 
 def end_leftovers(folder: Path) -> None:
@@ -133,9 +135,22 @@ class Installation:
         await self.up(*self.ours)
 
     async def up(self, *names: str) -> None:
-        """Start programs side by side."""
-        await asyncio.gather(*(asyncio.to_thread(self.programs[name].start) for name in names))
-        self.down -= set(names)
+        """Start programs side by side.
+
+        Raises:
+            ProgramFailed: One did not come up, and not on a slow machine's later tries either.
+        """
+        await asyncio.gather(*(self._up(name) for name in names))
+
+    async def _up(self, name: str) -> None:
+        for left in reversed(range(START_TRIES)):
+            try:
+                await asyncio.to_thread(self.programs[name].start)
+                break
+            except ProgramFailed:
+                if not left:
+                    raise
+        self.down.discard(name)
 
     async def kill_all(self) -> None:
         """End every process at once, as a power cut would."""
