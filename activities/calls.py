@@ -5,18 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from activities.terms import Terms
 from bursar.ids import attempt_key
-from bursar.payments import PayoutRequest
+from bursar.payments import PayoutRequest, stored_content_hash
 from bursar.reports import Accepted, Paid, Rejected, Report
 from ledger.books import AttemptRow, Books, PartnerWord, Payment
 from partners.port import Attempt, Guarantees, Partner
 
 MISSES_MIN = 2
 """How many look-ups, apart in time, have to miss before absence is believed."""
+
+
+class ContentChanged(RuntimeError):
+    """A stored request has another hash than its payment: a bug, or somebody has tampered."""
 
 
 class BodyChanged(RuntimeError):
@@ -37,6 +41,10 @@ class Call:
     def guarantees(self) -> Guarantees:
         """What was promised when the payout opened, or now where nothing was frozen."""
         return self.terms.guarantees or self.partner.guarantees
+
+    def permitted(self, fence: int) -> Call:
+        """Return the call as it stands with a new permission to send."""
+        return replace(self, row=self.row.model_copy(update={"fence": fence}))
 
     def check_body(self) -> None:
         """Refuse to send another body than was claimed.
@@ -129,7 +137,13 @@ class Calls:
 
 
 def attempt_of(payment: Payment, ordinal: int) -> Attempt:
-    """Return an attempt of a payout, made of nothing but its stored request."""
+    """Return an attempt of a payout, made of nothing but its stored request.
+
+    Raises:
+        ContentChanged: The request is not what people approved, and the content hash stands for.
+    """
+    if stored_content_hash(payment.request) != payment.content_hash:
+        raise ContentChanged(payment.id)
     # Through JSON, since only there the strict models read dates from text.
     request = PayoutRequest.model_validate_json(json.dumps(payment.request))
     return Attempt(

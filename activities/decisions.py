@@ -67,7 +67,7 @@ class Decisions:
         )
         if isinstance(action, Deny):
             return await self._deny(payment, action)
-        given = await self._approvals_that_count(payment, need.role)
+        given = await self._books.approvals_given(payment.id)
         verdict = Verdict.RECORDED if given < need.number else Verdict.APPROVED
         return _acted(payment, verdict, f"{given} of {need.number} approvals")
 
@@ -76,7 +76,7 @@ class Decisions:
         need = Terms.model_validate(payment.terms).approvals
         if need is None:
             return True
-        return await self._approvals_that_count(payment, need.role) >= need.number
+        return await self._books.approvals_given(payment.id) >= need.number
 
     async def _objection(
         self, payment: Payment, wish: Wish, action: Approve | Deny, role: str
@@ -95,19 +95,6 @@ class Decisions:
         if role not in self._rules.roles_of(action.by):
             return f"{action.by} does not have the role {role}"
         return None
-
-    async def _approvals_that_count(self, payment: Payment, role: str) -> int:
-        """Count the different people who approved this very content in the right role."""
-        return len(
-            {
-                word.principal
-                for word in await self._books.approvals(payment.id)
-                if word.decision == "approve"
-                and word.content_hash == payment.content_hash
-                and word.principal != payment.created_by
-                and (word.role == role or role in self._rules.roles_of(word.principal))
-            }
-        )
 
     async def _deny(self, payment: Payment, action: Deny) -> Acted:
         change = Change(
@@ -234,7 +221,7 @@ class Decisions:
                 rule_version=rule_version,
                 reason=reason,
                 channel=wish.channel,
-                at=datetime.now(UTC),
+                at=await self._books.now(),
             )
         )
 

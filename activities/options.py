@@ -27,6 +27,14 @@ PARTNER_RETRY = RetryPolicy(
 )
 
 
+class WaitOptions(TypedDict):
+    """Options of a step on the books that waits by being tried again, without any history."""
+
+    start_to_close_timeout: timedelta
+    retry_policy: RetryPolicy
+    summary: str
+
+
 class LocalOptions(TypedDict):
     """Options of a step on the books."""
 
@@ -52,6 +60,13 @@ def books(summary: str) -> LocalOptions:
         retry_policy=BOOKS_RETRY,
         local_retry_threshold=timedelta(seconds=3),
         summary=summary,
+    )
+
+
+def waiting(summary: str) -> WaitOptions:
+    """Return the options of a step on the books that may not be taken yet."""
+    return WaitOptions(
+        start_to_close_timeout=timedelta(seconds=15), retry_policy=PARTNER_RETRY, summary=summary
     )
 
 

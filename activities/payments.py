@@ -12,6 +12,7 @@ from temporalio import activity
 
 from activities.conclusions import Conclusions, today, wallet
 from activities.decisions import Decisions
+from activities.gate import Gate
 from activities.rules import Rules
 from activities.terms import Acted, Note, NotOpened, Opened, Opening, Standing, Terms, Wish
 from bursar.actions import Verdict
@@ -26,7 +27,7 @@ from bursar.payments import (
 )
 from ledger import postings
 from ledger.books import Books, Payment
-from ledger.changes import Change, Leg, Move, Registration, Written
+from ledger.changes import Change, HeldBack, Leg, Move, Registration, Written
 from partners.port import Partner
 
 _S = PaymentState
@@ -44,6 +45,7 @@ class PaymentActivities:
         self._partners = partners
         self._rules = rules
         self._conclusions = Conclusions(books)
+        self._gate = Gate(books, partners)
         self._decisions = Decisions(books, rules, self._conclusions)
 
     def all(self) -> Sequence[Callable[..., object]]:
@@ -52,6 +54,7 @@ class PaymentActivities:
             self.open_payout,
             self.open_transfer,
             self.go_on,
+            self.book,
             self.expire,
             self.act,
             self.note,
@@ -114,7 +117,22 @@ class PaymentActivities:
                 effective_on=today(),
             )
         )
+        if written.held is not None:
+            return await self._gate.delay(payment, written.held)
         return await self._standing(payment_id, written)
+
+    @activity.defn(name="transfer.book")
+    async def book(self, payment_id: str) -> Standing:
+        """Book a transfer that was held back, as soon as it may pass.
+
+        Raises:
+            ApplicationError: It still may not; Temporal tries again in a moment.
+        """
+        standing = await self.go_on(payment_id)
+        if standing.held is None:
+            return standing
+        payment = await self._conclusions.payment(payment_id)
+        raise await self._gate.held(payment, HeldBack(standing.held))
 
     @activity.defn(name="payment.expire")
     async def expire(self, payment_id: str) -> Standing:
@@ -225,6 +243,11 @@ class PaymentActivities:
         refusal = refusal or await self._unfit_account(source, request.tenant)
         try:
             written = await self._books.write(_opening(request, terms, source, refusal))
+            held = written.held
+            if held is not None:  # a transfer; it is registered all the same, and waits
+                written = await self._books.write(
+                    _opening(request, terms, source, f"held back: {held}", _S.SCHEDULED)
+                )
         except ContentConflict:  # another run has opened the id in the meantime
             known = await self._known(opening, request)
             if not isinstance(known, NotOpened):
@@ -235,6 +258,8 @@ class PaymentActivities:
             if known is not None:
                 return known
         standing = await self._standing(request.id, written)
+        if held is not None and standing.state is _S.SCHEDULED:
+            standing = standing.model_copy(update={"held": held})
         if refusal and standing.state is _S.REFUSED:
             standing = standing.model_copy(update={"code": refusal})
         return Opened(standing=standing, terms=terms)
@@ -314,11 +339,18 @@ def _legs(
 
 
 def _opening(
-    request: PayoutRequest | TransferRequest, terms: Terms, source: str, refusal: str | None
+    request: PayoutRequest | TransferRequest,
+    terms: Terms,
+    source: str,
+    reason: str | None,
+    otherwise: PaymentState = _S.REFUSED,
 ) -> Change:
-    """Return the change that registers a payment and takes it to its first state."""
+    """Return the change that registers a payment and takes it to its first state.
+
+    Where there is a reason against that state, to `otherwise`.
+    """
     kind = PaymentKind.PAYOUT if isinstance(request, PayoutRequest) else PaymentKind.TRANSFER
-    after = _S.REFUSED if refusal else _first_state(kind, terms)
+    after = otherwise if reason else _first_state(kind, terms)
     registration = Registration(
         kind=kind,
         tenant=request.tenant,
@@ -338,7 +370,7 @@ def _opening(
         key=_step_key(request.id, after),
         kind=_kind_of(after),
         actor=request.created_by,
-        reason=refusal,
+        reason=reason,
         payment_id=request.id,
         opens=registration,
         moves=(Move(before=None, after=_S.RECEIVED), Move(before=_S.RECEIVED, after=after)),

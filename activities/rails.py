@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import assert_never
 
 from temporalio import activity
-from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
+from activities.again import again as _again
 from activities.calls import Call, Calls, attempt_of, hash_of
 from activities.conclusions import Conclusions, Evidence, check_in_effect, partner, today
+from activities.gate import Gate
 from activities.terms import Question, Standing
 from bursar.payments import PaymentState
 from bursar.reports import (
@@ -24,13 +25,14 @@ from bursar.reports import (
     Throttled,
     Unknown,
 )
-from ledger.books import Books, Payment
+from ledger.books import Books, Payment, Unsendable
 from ledger.changes import (
     AttemptClosed,
     AttemptOpened,
     AttemptReopened,
     CaseOpened,
     Change,
+    HeldBack,
     Move,
 )
 from partners.port import Partner
@@ -39,6 +41,9 @@ _S = PaymentState
 
 PAUSE_MAX = timedelta(minutes=5)
 """The longest pause between two tries to send, whatever a partner asks for."""
+
+RESEND_AGAIN_AFTER = timedelta(seconds=30)
+"""The pause between two looks at the gate for a resend: before each, the partner is asked anew."""
 
 ABSENT = "absence is proven, and the partner honours a repeated key"
 REPEATED = "nothing can be looked up, and the partner honours a repeated key"
@@ -52,6 +57,7 @@ class RailActivities:
         self._partners = partners
         self._calls = Calls(books, partners)
         self._conclusions = Conclusions(books)
+        self._gate = Gate(books, partners)
 
     def all(self) -> Sequence[Callable[..., object]]:
         """Return every activity of this class, as a worker registers them."""
@@ -69,12 +75,16 @@ class RailActivities:
         if call.row.sent_at is None and not await self._calls.may_send(call):
             return await self._unknown(call, "the key may have been forgotten by now")
         call.check_body()
-        sent_at = await self._books.mark_sent(call.attempt.key)
-        if sent_at is None:
+        permit = await self._books.mark_sent(call.attempt.key)
+        if permit.refusal is Unsendable.PAUSED:
+            raise await self._gate.held(payment, HeldBack.PAUSED)
+        if permit.refusal is Unsendable.ENDED:
+            return _standing(await self._conclusions.payment(payment_id))
+        if permit.fence is None:
             return await self._after_a_lost_try(call)
         report = await call.partner.submit(call.attempt)
         await self._calls.keep(call, "submit", report)
-        return await self._after_submit(call, report, sent_at)
+        return await self._after_submit(call.permitted(permit.fence), report)
 
     @activity.defn(name="payout.ask")
     async def ask(self, question: Question) -> Standing:
@@ -131,10 +141,14 @@ class RailActivities:
         return _standing(payment)
 
     async def _claim(self, payment: Payment) -> Payment:
-        """Commit the attempt before the first byte; whoever loses a race sees who has won."""
+        """Commit the attempt before the first byte; whoever loses a race sees who has won.
+
+        Raises:
+            ApplicationError: It may not be handed over now; Temporal tries again later.
+        """
         adapter = self._partners[partner(payment)]
         attempt = attempt_of(payment, ordinal=1)
-        await self._books.write(
+        written = await self._books.write(
             Change(
                 key=f"{payment.id}/claim/{attempt.ordinal}",
                 kind="claim",
@@ -147,9 +161,12 @@ class RailActivities:
                     key=attempt.key,
                     partner=adapter.name,
                     wire_hash=hash_of(adapter.render(attempt)),
+                    content_hash=payment.content_hash,
                 ),
             )
         )
+        if written.held is not None:
+            raise await self._gate.held(payment, written.held)
         return await self._conclusions.payment(payment.id)
 
     async def _after_a_lost_try(self, call: Call) -> Standing:
@@ -165,25 +182,25 @@ class RailActivities:
         )  # a send like any other, when sends are counted
         return await self._unknown(call, lost.evidence)
 
-    async def _after_submit(self, call: Call, report: Report, sent_at: datetime) -> Standing:
+    async def _after_submit(self, call: Call, report: Report) -> Standing:
         match report:
             case Accepted() | Paid() | Rejected():
                 return await self._conclude(call, "submit", report)
             case NotSent():
-                return await self._send_later(call, report, sent_at, None)
+                return await self._send_later(call, report, None)
             case Throttled() if call.guarantees.throttled_is_not_processed:
-                return await self._send_later(call, report, sent_at, report.retry_after_seconds)
+                return await self._send_later(call, report, report.retry_after_seconds)
             case Throttled() | NotFound() | Unknown():
                 return await self._unknown(call, report.evidence or report.kind)
             case _:
                 assert_never(report)
 
     async def _send_later(
-        self, call: Call, report: Report, sent_at: datetime, retry_after_seconds: float | None
+        self, call: Call, report: Report, retry_after_seconds: float | None
     ) -> Standing:
         """Try once more with the same key, since this try has done nothing; or give up in time."""
         policy = call.terms.policy
-        if not await self._books.mark_unsent(call.attempt.key, sent_at):
+        if not await self._books.mark_unsent(call.attempt.key, call.row.fence):
             return await self._unknown(call, "another try was under way at the same time")
         left = policy.submit_for - (await self._books.now() - call.row.opened_at)
         if left <= timedelta():
@@ -197,7 +214,8 @@ class RailActivities:
 
     async def _unknown(self, call: Call, reason: str) -> Standing:
         """Say that nobody knows; the money stays held."""
-        attempt = AttemptClosed(key=call.attempt.key, result="unknown")
+        fence = call.row.fence
+        attempt = AttemptClosed(key=call.attempt.key, result="unknown", fence=fence)
         return await self._move(call, "unknown", _S.OUTCOME_UNKNOWN, reason[:200], attempt=attempt)
 
     async def _resend(self, call: Call, reason: str) -> Standing | None:
@@ -211,7 +229,7 @@ class RailActivities:
         )
         if not allowed:
             return None
-        reopened = AttemptReopened(key=call.attempt.key)
+        reopened = AttemptReopened(key=call.attempt.key, fence=call.row.fence)
         return await self._move(call, "resend", _S.SUBMITTING, reason, attempt=reopened)
 
     async def _repeat_key(self, call: Call) -> Standing:
@@ -258,8 +276,12 @@ class RailActivities:
                 case=case,
             )
         )
-        check_in_effect(written, payment)
-        return _standing(await self._conclusions.payment(payment.id))
+        if written.held is not None:
+            raise await self._gate.held(payment, written.held, at_least=RESEND_AGAIN_AFTER)
+        now = await self._conclusions.payment(payment.id)
+        if now.seq == payment.seq:  # else it has moved on, and may be where it was again
+            check_in_effect(written, payment)
+        return _standing(now)
 
     async def _ask_later(self, call: Call, report: Report) -> Standing:
         """Take the next rung of the ladder, or hand over to people after the last."""
@@ -288,13 +310,6 @@ class RailActivities:
 
 def _standing(payment: Payment) -> Standing:
     return Standing(payment_id=payment.id, state=payment.state)
-
-
-def _again(why: str, pause: timedelta) -> ApplicationError:
-    """Return the error that makes Temporal run the activity again after a pause."""
-    return ApplicationError(
-        why, type="TryAgain", next_retry_delay=pause, category=ApplicationErrorCategory.BENIGN
-    )
 
 
 def _never_sent(report: Report) -> Rejected:

@@ -78,6 +78,8 @@ class Standing(_Plain):
     partner_ref: str | None = None
     overdue: bool = False
     """True: accepted, but past its time; a case is open, and it still waits."""
+    held: str | None = None
+    """Why a transfer may not be booked now; it is looked at again until it may."""
 
     @property
     def final(self) -> bool:

@@ -178,9 +178,20 @@ def content_hash(request: PayoutRequest | TransferRequest) -> str:
 
     What is absent is left out, so a field that a later release adds as optional changes no hash.
     """
-    plain = request.model_dump(mode="json", exclude_none=True)
+    return stored_content_hash(request.model_dump(mode="json"))
+
+
+def stored_content_hash(stored: object) -> str:
+    """Return the content hash of a request as it was stored, whatever this release can read."""
+    plain = _without_absent(stored)
     canonical = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _without_absent(stored: object) -> object:
+    if isinstance(stored, dict):
+        return {key: _without_absent(each) for key, each in stored.items() if each is not None}
+    return [_without_absent(each) for each in stored] if isinstance(stored, list) else stored
 
 
 class PaymentResult(BaseModel):

@@ -19,6 +19,7 @@ from bursar.errors import (
     PaymentNotFound,
     ServiceUnavailable,
 )
+from bursar.gate import CapBody, DisableBody, GateAnswer, RailList, SwitchBody
 from bursar.payments import PaymentKind, PaymentState
 from bursar.views import AccountList, BooksReport, PaymentPage, PaymentView, Problem
 
@@ -143,6 +144,30 @@ class Reader:
         """
         path = f"/v1/payments/{payment_id}/{verb}"
         return await self._read(Answer, "POST", path, body=body, of=payment_id, patience=_ACTING)
+
+    async def rails(self) -> RailList:
+        """Return each rail with what waits before it, and all pauses and caps in force."""
+        return await self._read(RailList, "GET", "/v1/rails")
+
+    async def pause(self, body: SwitchBody) -> GateAnswer:
+        """Stop handing over; once this returns, no money leaves against it."""
+        return await self._act_on_gate("/v1/rails/pause", body)
+
+    async def resume(self, body: SwitchBody) -> GateAnswer:
+        """Lift a pause: one's own, or with the role admin anybody's."""
+        return await self._act_on_gate("/v1/rails/resume", body)
+
+    async def set_limit(self, body: CapBody) -> GateAnswer:
+        """Set, replace or end the cap of a currency."""
+        return await self._act_on_gate("/v1/limits", body)
+
+    async def disable_person(self, body: DisableBody) -> GateAnswer:
+        """Make a person's approvals count no more, also those given before."""
+        return await self._act_on_gate("/v1/people/disable", body)
+
+    async def _act_on_gate(self, path: str, body: SwitchBody | CapBody | DisableBody) -> GateAnswer:
+        plain = body.model_dump(mode="json", exclude_none=True)
+        return await self._read(GateAnswer, "POST", path, body=plain)
 
     async def books_check(self) -> BooksReport:
         """Run all checks over the books, in one snapshot."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from gateway import accounts, books, events, health, payments
+from gateway import accounts, books, events, health, payments, rails
 from gateway.documents import document
 from gateway.door import Door
 from gateway.problems import answer_with_problems
@@ -39,14 +39,14 @@ def create_app(resources: Resources) -> FastAPI:
         lifespan=relaying,
     )
     app.state.resources = resources
-    for router in (m.router for m in (events, payments, accounts, books, health)):
+    for router in (m.router for m in (events, payments, rails, accounts, books, health)):
         app.include_router(router)
     answer_with_problems(app)
     app.add_middleware(Door)
 
     @cache
     def described() -> dict[str, Any]:
-        return document(app, [*payments.BODIES, *accounts.BODIES])
+        return document(app, [*payments.BODIES, *rails.BODIES, *accounts.BODIES])
 
     app.openapi = described  # type: ignore[method-assign]  # FastAPI's own way to extend it
     return app

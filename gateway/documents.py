@@ -16,6 +16,7 @@ from gateway.problems import MEDIA_TYPE
 
 EVENTS = "partner events"
 PAYMENTS = "payments"
+RAILS = "rails"
 ACCOUNTS = "accounts"
 BOOKS = "books"
 HEALTH = "health"
@@ -23,6 +24,7 @@ HEALTH = "health"
 TAGS = [
     {"name": EVENTS, "description": "Where partners tell what became of a payment."},
     {"name": PAYMENTS, "description": "The register: each payment's life, and what people do."},
+    {"name": RAILS, "description": "The gate: what is stopped and bounded, and what waits."},
     {"name": ACCOUNTS, "description": "Customers' accounts and our own, with their balances."},
     {"name": BOOKS, "description": "The journal as a whole: its checks and its export."},
     {"name": HEALTH, "description": "For whoever runs this process."},

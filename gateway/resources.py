@@ -10,6 +10,7 @@ from typing import Protocol
 from starlette.requests import Request
 
 from bursar import temporal
+from bursar.gate import RailList
 from bursar.payments import PaymentKind, PaymentState
 from bursar.views import AccountList, BooksReport, PaymentPage, PaymentView
 from gateway.engine import Engine
@@ -47,6 +48,9 @@ class Reading(Protocol):
         self, *, prefix: str | None = None, tenant: str | None = None
     ) -> AccountList:
         """Return accounts with their balances."""
+
+    async def rails(self) -> RailList:
+        """Return how the gate stands, and what waits before it."""
 
     async def check(self) -> BooksReport:
         """Run every check over one snapshot."""

@@ -13,12 +13,20 @@ import asyncpg
 
 from bursar.errors import ContentConflict
 from bursar.payments import PaymentState
-from ledger.changes import AttemptClosed, AttemptOpened, AttemptReopened, Change, Refusal, Written
+from ledger.changes import (
+    AttemptClosed,
+    AttemptOpened,
+    AttemptReopened,
+    Change,
+    HeldBack,
+    Refusal,
+    Written,
+)
 
 WRITE = (
-    "select n, fate, refusal, state from write_changes_v1($1::change_v1[], $2::opening_v1[],"
-    " $3::move_v1[], $4::leg_v1[], $5::attempt_opened_v1[], $6::attempt_closed_v1[],"
-    " $7::attempt_reopened_v1[], $8::event_applied_v1[], $9::case_v1[])"
+    "select n, fate, refusal, state from write_changes_v2($1::change_v1[], $2::opening_v1[],"
+    " $3::move_v1[], $4::leg_v1[], $5::attempt_opened_v2[], $6::attempt_closed_v2[],"
+    " $7::attempt_reopened_v2[], $8::event_applied_v1[], $9::case_v1[])"
 )
 
 Row = tuple[Any, ...]
@@ -83,11 +91,13 @@ class Rows:
         payment = change.payment_id
         match change.attempt:
             case AttemptOpened() as one:
-                self.opened.append((n, payment, one.ordinal, one.key, one.partner, one.wire_hash))
+                claim = (one.ordinal, one.key, one.partner, one.wire_hash, one.content_hash)
+                self.opened.append((n, payment, *claim))
             case AttemptClosed() as one:
-                self.closed.append((n, payment, one.key, one.result, one.partner_ref, one.code))
+                told = (one.key, one.result, one.partner_ref, one.code, one.fence)
+                self.closed.append((n, payment, *told))
             case AttemptReopened() as one:
-                self.reopened.append((n, payment, one.key))
+                self.reopened.append((n, payment, one.key, one.fence))
             case None:
                 pass
 
@@ -197,9 +207,11 @@ def answer(change: Change, row: asyncpg.Record) -> Written | ContentConflict:
     _, fate, refusal, state = row
     if fate == "conflict":
         return ContentConflict(change.key)
+    held = fate == "held"
     return Written(
         key=change.key,
-        refusal=Refusal(refusal) if refusal else None,
+        refusal=Refusal(refusal) if refusal and not held else None,
+        held=HeldBack(refusal) if held else None,
         state=PaymentState(state) if state else None,
         stale=fate == "stale",
         repeated=fate == "repeated",

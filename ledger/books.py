@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, Protocol
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
+from bursar.gate import CapBody, DisableBody, SwitchBody
 from bursar.payments import PaymentKind, PaymentState
 from bursar.reports import PartnerEvent
 from ledger.changes import Change, Written
@@ -64,11 +66,32 @@ class AttemptRow(_Row):
     opened_at: AwareDatetime
     sent_at: AwareDatetime | None
     """Since when bytes may have left; None: not since it was opened or reopened."""
+    fence: int
+    """Raised by each permission to send and each reopening; older ones are void."""
     first_sent_at: AwareDatetime | None
     """When bytes may have left for the first time; this is never taken back."""
     result: str | None
     partner_ref: str | None
     code: str | None
+
+
+class Unsendable(StrEnum):
+    """Why an attempt may not be sent now."""
+
+    SENT = "sent"
+    """An earlier permission may be in use: ask the partner first."""
+    ENDED = "ended"
+    """The payment or the attempt is past sending."""
+    PAUSED = "paused"
+    """Somebody has stopped the rail, the currency, the tenant, or everything."""
+
+
+class Permit(_Row):
+    """The answer to whether bytes may leave now."""
+
+    fence: int | None
+    """The permission's number, given to one caller only; None: `refusal` says why not."""
+    refusal: Unsendable | None
 
 
 class PartnerWord(_Row):
@@ -173,18 +196,19 @@ class Books(Protocol):
     async def attempts(self, payment_id: str) -> list[AttemptRow]:
         """Return a payment's attempts, oldest first."""
 
-    async def mark_sent(self, attempt_key: str) -> datetime | None:
-        """Record that bytes may leave from now on; returns the `sent_at` that it has set.
+    async def mark_sent(self, attempt_key: str) -> Permit:
+        """Record that bytes may leave from now on, unless they may not.
 
-        None where it was set already: only the caller that gets a moment may send. Committed
-        before it returns, so that a repeat of a crashed call knows to ask first.
+        Only the caller that gets a fence may send, and only once. Committed before it returns, so
+        that a repeat of a crashed call knows to ask first. No permission is given once a pause
+        has returned, or the payment has moved on.
         """
 
-    async def mark_unsent(self, attempt_key: str, sent_at: datetime) -> bool:
+    async def mark_unsent(self, attempt_key: str, fence: int) -> bool:
         """Record that certainly nothing left after all, so that the next try may send.
 
-        Takes back only the mark that was set at `sent_at`; False where that mark is there no
-        more, since who says "not sent" late must not clear the mark of a newer send.
+        Takes back only the permission with this fence; False where it is the newest no more,
+        since who says "not sent" late must not take back a newer one.
         """
 
     async def add_word(self, word: PartnerWord) -> None:
@@ -230,6 +254,37 @@ class Books(Protocol):
 
     async def approvals(self, payment_id: str) -> list[ApprovalRow]:
         """Return what people said of a payment, oldest first."""
+
+    async def approvals_given(self, payment_id: str) -> int:
+        """Return how many people's approvals count now, by the rule frozen on the payment.
+
+        The claim counts in the same way: people with the rule's role, not the creator, for this
+        content and this version of the rule, in time, who have neither denied nor been disabled.
+        """
+
+    async def waiting(self, partner: str | None) -> int:
+        """Return how many of a partner's payouts are held in the books and not handed over.
+
+        None: how many transfers wait for their date or for the gate.
+        """
+
+    async def pause(self, body: SwitchBody, by: str) -> str:
+        """Stop handing over; once this returns, no money leaves against it.
+
+        Returns paused, paused_already, or unknown where the books know nothing of that name.
+        """
+
+    async def resume(self, body: SwitchBody, by: str, *, is_admin: bool) -> str:
+        """Lift a pause of one's own, or as an administrator any.
+
+        Returns resumed, not_paused, not_allowed or unknown.
+        """
+
+    async def set_cap(self, body: CapBody, by: str) -> str:
+        """Set, replace or end a cap; returns set, ended, not_set or unknown."""
+
+    async def disable_person(self, body: DisableBody, by: str) -> bool:
+        """Make a person's approvals count no more; False if they do not count already."""
 
     async def open_cases(self, payment_id: str) -> list[CaseRow]:
         """Return a payment's cases that nobody has closed yet, oldest first."""

@@ -70,6 +70,8 @@ class AttemptOpened(_Part):
     partner: str
     wire_hash: str
     """SHA-256 of the body that will be sent, 64 hex digits."""
+    content_hash: str
+    """Of the request that the body was made of; the books claim no other than the payment's."""
 
 
 class AttemptClosed(_Part):
@@ -80,16 +82,23 @@ class AttemptClosed(_Part):
     """The kind of the report: accepted, paid, rejected, unknown, …"""
     partner_ref: str | None = None
     code: str | None = None
+    fence: int | None = None
+    """The attempt's fence as the writer knows it: behind a newer one this is `stale`.
+
+    None only for definite evidence of the partner, which is never too late.
+    """
 
 
 class AttemptReopened(_Part):
-    """The attempt may be sent again: clears `sent_at`, and never `first_sent_at`.
+    """The attempt may be sent again: clears `sent_at`, never `first_sent_at`, raises the fence.
 
     Goes with the move back to `submitting`, so that no one can see the one without the other. The
     attempt's result stays the last one that was heard until another comes.
     """
 
     key: str
+    fence: int | None = None
+    """The attempt's fence as the writer knows it: behind a newer one this is `stale`."""
 
 
 class CaseOpened(_Part):
@@ -167,11 +176,22 @@ class Refusal(StrEnum):
     HOLD_SPENT = "hold_spent"
 
 
+class HeldBack(StrEnum):
+    """Why money may not leave now; nothing was written, and the same change may pass later."""
+
+    PAUSED = "paused"
+    NOT_APPROVED = "not_approved"
+    OVER_LIMIT = "over_limit"
+    NOT_DUE = "not_due"
+
+
 class Written(_Part):
     """The answer to a change, given after the commit that carries it."""
 
     key: str
     refusal: Refusal | None = None
+    held: HeldBack | None = None
+    """Why a claim, a resend or a transfer's booking may not pass now; nothing was written."""
     state: PaymentState | None = None
     """The payment's state now; None where the change is of no payment."""
     stale: bool = False

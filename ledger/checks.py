@@ -9,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bursar.views import BooksReport, Break
+from ledger.claim_checks import CLAIM_CHECKS
 
 BREAKS_MAX = 100
 """How many breaks one check reports: somebody has to read them."""
@@ -315,6 +316,7 @@ CHECKS: tuple[Check, ...] = (
              from recomputed where content ~ '^[ -~]*$'
               and digest <> sha256(convert_to(content, 'UTF8'))""",
     ),
+    *(Check(*check) for check in CLAIM_CHECKS),
 )
 
 

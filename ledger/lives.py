@@ -98,11 +98,7 @@ _ENTRIES = text(
         where t.payment_id = :id order by e.transaction_id, e.delta, a.path"""
 )
 
-_APPROVALS_THAT_COUNT = text(
-    """select count(*) from approvals a join payments p on p.id = a.payment_id
-        where p.id = :id and a.decision = 'approve' and a.content_hash = p.content_hash
-          and a.principal <> p.created_by and a.role = :role"""
-)
+_APPROVALS_THAT_COUNT = text("select approvals_given_v1(:id)")
 
 _NUMBERS = ("iban", "account_number", "msisdn")
 
@@ -123,7 +119,7 @@ async def payment_view(connection: AsyncConnection, payment_id: str) -> PaymentV
         return None
     row = found[0]
     need = row.terms.get("approvals") or {}
-    given = await rows(_APPROVALS_THAT_COUNT, role=need["role"]) if need else [(0,)]
+    given = await rows(_APPROVALS_THAT_COUNT) if need else [(0,)]
     return PaymentView(
         payment=summary(row),
         beneficiary=_shown(row.request.get("beneficiary")),

@@ -67,8 +67,8 @@ async def current(url: str) -> str | None:
         await connection.close()
 
 
-async def upgrade(admin_url: str) -> None:
-    """Bring a database to the newest revision; safe to repeat, and when two run at once."""
+async def upgrade(admin_url: str, revision: str = "head") -> None:
+    """Bring a database to a revision, or the newest; safe to repeat, and when two run at once."""
     engine = create_async_engine(
         make_url(admin_url).set(drivername="postgresql+asyncpg"), poolclass=NullPool
     )
@@ -78,16 +78,16 @@ async def upgrade(admin_url: str) -> None:
             await connection.commit()
             await connection.execute(text(f"set lock_timeout = '{LOCK_TIMEOUT}'"))
             await connection.commit()
-            await connection.run_sync(_upgrade)
+            await connection.run_sync(_upgrade, revision)
             await connection.commit()
     finally:
         await engine.dispose()
 
 
-def _upgrade(connection: Connection) -> None:
+def _upgrade(connection: Connection, revision: str) -> None:
     config = _config()
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, revision)
 
 
 def _config() -> Config:

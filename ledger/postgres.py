@@ -11,6 +11,7 @@ from typing import Any
 import asyncpg
 
 from bursar.errors import ContentConflict
+from bursar.gate import CapBody, DisableBody, SwitchBody
 from bursar.ids import payment_of
 from bursar.reports import PartnerEvent
 from ledger.books import (
@@ -21,6 +22,7 @@ from ledger.books import (
     CaseRow,
     PartnerWord,
     Payment,
+    Permit,
     StoredEvent,
 )
 from ledger.changes import Change, Written
@@ -45,6 +47,10 @@ _WORDS = """
 select w.attempt_key, w.verb, w.kind, w.partner_ref, w.code, w.evidence, w.answered_at
   from partner_words w join attempts a on a.key = w.attempt_key
  where a.payment_id = $1 order by w.id
+"""
+_WAITING = """
+select count(*) from payments
+ where state = $1 and partner is not distinct from $2 and (state = 'reserved' or kind = 'transfer')
 """
 _OPEN_EVENTS = """
 select * from partner_events where payment_id = $1 and applied_at is null order by occurred_at, id
@@ -142,14 +148,14 @@ class PostgresBooks:
         )
         return [AttemptRow.model_validate(dict(row)) for row in rows]
 
-    async def mark_sent(self, attempt_key: str) -> datetime | None:
-        """Record that bytes may leave from now on; None where that was recorded already."""
-        sent_at: datetime | None = await self._value("select mark_sent_v1($1)", attempt_key)
-        return sent_at
+    async def mark_sent(self, attempt_key: str) -> Permit:
+        """Record that bytes may leave from now on, unless they may not."""
+        (row,) = await self._rows("select permit, refusal from mark_sent_v2($1)", attempt_key)
+        return Permit(fence=row["permit"], refusal=row["refusal"])
 
-    async def mark_unsent(self, attempt_key: str, sent_at: datetime) -> bool:
-        """Record that certainly nothing left after all, if the mark is still that one."""
-        return bool(await self._value("select mark_unsent_v1($1, $2)", attempt_key, sent_at))
+    async def mark_unsent(self, attempt_key: str, fence: int) -> bool:
+        """Record that certainly nothing left after all, if that permission is still the newest."""
+        return bool(await self._value("select mark_unsent_v2($1, $2)", attempt_key, fence))
 
     async def add_word(self, word: PartnerWord) -> None:
         """Keep a partner's answer."""
@@ -244,6 +250,70 @@ class PostgresBooks:
             payment_id,
         )
         return [ApprovalRow.model_validate(dict(row)) for row in rows]
+
+    async def approvals_given(self, payment_id: str) -> int:
+        """Return how many people's approvals count now, by the rule frozen on the payment."""
+        return int(await self._value("select approvals_given_v1($1)", payment_id))
+
+    async def waiting(self, partner: str | None) -> int:
+        """Return how many of a partner's payouts, or of all transfers, wait to go."""
+        state = "scheduled" if partner is None else "reserved"
+        return int(await self._value(_WAITING, state, partner))
+
+    async def pause(self, body: SwitchBody, by: str) -> str:
+        """Stop handing over; once this returns, no money leaves against it."""
+        return str(
+            await self._value(
+                "select pause_v1($1, $2, $3, $4, $5)",
+                body.scope,
+                body.name,
+                by,
+                body.on_behalf_of,
+                body.reason,
+            )
+        )
+
+    async def resume(self, body: SwitchBody, by: str, *, is_admin: bool) -> str:
+        """Lift a pause of one's own, or as an administrator any."""
+        return str(
+            await self._value(
+                "select resume_v1($1, $2, $3, $4, $5, $6)",
+                body.scope,
+                body.name,
+                by,
+                is_admin,
+                body.on_behalf_of,
+                body.reason,
+            )
+        )
+
+    async def set_cap(self, body: CapBody, by: str) -> str:
+        """Set, replace or end a cap."""
+        return str(
+            await self._value(
+                "select set_cap_v1($1, $2, $3, $4, $5, $6, $7, $8)",
+                body.currency,
+                body.partner,
+                body.tenant,
+                body.per_payment_minor,
+                body.per_day_minor,
+                by,
+                body.on_behalf_of,
+                body.reason,
+            )
+        )
+
+    async def disable_person(self, body: DisableBody, by: str) -> bool:
+        """Make a person's approvals count no more; False if they do not count already."""
+        return bool(
+            await self._value(
+                "select disable_person_v1($1, $2, $3, $4)",
+                body.name,
+                by,
+                body.on_behalf_of,
+                body.reason,
+            )
+        )
 
     async def open_cases(self, payment_id: str) -> list[CaseRow]:
         """Return a payment's cases that nobody has closed yet, oldest first."""

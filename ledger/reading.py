@@ -20,6 +20,7 @@ from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from bursar.errors import InvalidRequest
+from bursar.gate import RailList
 from bursar.ids import PaymentId
 from bursar.payments import PaymentKind, PaymentState
 from bursar.views import AccountList, AccountView, BooksReport, PaymentPage, PaymentView
@@ -27,6 +28,7 @@ from ledger.checks import run_checks
 from ledger.connections import is_lost
 from ledger.export import FORMATS, export_journal
 from ledger.lives import SUMMARY, payment_view, summary
+from ledger.rails import rail_list
 
 PAGE_SIZE = 50
 PAGE_SIZE_MAX = 200
@@ -134,6 +136,11 @@ class Reader:
         async with self._snapshot() as connection:
             rows = await connection.execute(_ACCOUNTS, {"prefix": prefix, "tenant": tenant})
         return AccountList(accounts=tuple(AccountView(**row._mapping) for row in rows))
+
+    async def rails(self) -> RailList:
+        """Return each rail with what waits before it, and all pauses and caps in force."""
+        async with self._snapshot() as connection:
+            return await rail_list(connection)
 
     async def check(self) -> BooksReport:
         """Run every check over one snapshot of the books."""

@@ -232,7 +232,8 @@ class Desk:
             PaymentState.SUBMITTED: "waits for the partner's last word",
         }
         overdue = " · **overdue**" if standing.overdue else ""
-        return f"**{standing.state}** · {waiting.get(standing.state, 'goes on')}{overdue}"
+        held = f"held back: **{standing.held}**" if standing.held else None
+        return f"**{standing.state}** · {held or waiting.get(standing.state, 'goes on')}{overdue}"
 
     # Waiting
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from temporalio import workflow
 
-from activities.options import books
+from activities.options import books, waiting
 from activities.payments import PaymentActivities
 from activities.terms import NotOpened, Opened, Opening
 from bursar import names
@@ -38,7 +38,23 @@ class Transfer(Desk):
         match state:
             case PaymentState.AWAITING_APPROVAL:
                 await self._await_approval()
+            case PaymentState.SCHEDULED if self._is_held():
+                await self._await_gate()
             case PaymentState.SCHEDULED:
                 await self._await_date()
             case _:
                 raise RuntimeError(f"a transfer has no step in state {state}")
+
+    def _is_held(self) -> bool:
+        """Tell whether it waits for the gate to open: it was told so, or has no date to wait for.
+
+        The second is so where a run takes up a transfer that an earlier run has left held back.
+        """
+        return self._now().held is not None or self._terms.execute_at is None
+
+    async def _await_gate(self) -> None:
+        """Book as soon as it may pass; people may cancel meanwhile."""
+        call = workflow.start_activity_method(
+            PaymentActivities.book, self._id, **waiting("Book, once it may pass")
+        )
+        await self._attend(call, frozenset({PaymentState.SCHEDULED}))

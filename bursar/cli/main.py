@@ -11,7 +11,7 @@ import typer
 from rich.text import Text
 from typer.rich_utils import rich_format_error
 
-from bursar.cli import accounts, acting, books, options, payouts, transfers, watching
+from bursar.cli import accounts, acting, books, gate, options, payouts, transfers, watching
 from bursar.cli.codes import MEANING, ExitCode, code_of
 from bursar.cli.options import examples
 from bursar.cli.output import Forgiving, console, plain, print_json, table
@@ -114,6 +114,19 @@ app.command(
         "bursar watch po_invoice_0007 --timeout 60 --json",
     )
 )(watching.watch)
+app.command(
+    epilog=examples(
+        'bursar pause --partner simulator --by ana --reason "bank pays twice"',
+        'bursar pause --currency EUR --reason "wrong rates"',
+        'bursar pause --all --by ana --reason "stop the line"',
+    )
+)(gate.pause)
+app.command(
+    epilog=examples('bursar resume --partner simulator --by ana --reason "bank is well again"')
+)(gate.resume)
+app.command(epilog=examples("bursar rails", "bursar rails --json"))(gate.rails)
+app.add_typer(gate.limits_app, name="limits")
+app.add_typer(gate.people_app, name="people")
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(books.app, name="books")
 

@@ -15,7 +15,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 import workflows
 from activities.events import EventActivities
-from activities.options import books, partner
+from activities.options import books, partner, waiting
 from activities.payments import PaymentActivities
 from activities.rails import RailActivities
 from activities.terms import Policy
@@ -24,7 +24,7 @@ from workers.serving import WORKFLOWS
 
 WORKFLOW_FILES = sorted(Path(str(workflows.__file__)).parent.glob("*.py"))
 CALLS = {"execute_activity_method", "execute_local_activity_method", "start_activity_method"}
-OPTIONS = {"books", "_options"}
+OPTIONS = {"books", "waiting", "_options"}
 """The only makers of options: activities/options.py, and the payout's way to a partner's."""
 
 
@@ -51,7 +51,7 @@ def test_each_activity_call_takes_its_options_from_the_one_place(path: Path) -> 
 
 
 def test_options_state_time_limit_retries_and_summary() -> None:
-    for options in (books("why"), partner("simulator", Policy(), "why")):
+    for options in (books("why"), waiting("why"), partner("simulator", Policy(), "why")):
         assert {"start_to_close_timeout", "retry_policy", "summary"} <= set(options)
         retry = options["retry_policy"]
         assert retry.maximum_attempts == 0, "no effect on money has a last try"

@@ -10,6 +10,7 @@ import pytest
 from ledger.accounts import rail_accounts, wallet_account
 from ledger.books import Books
 from ledger.postgres import PostgresBooks
+from tests.ledger.steps import deposit
 
 
 @pytest.fixture
@@ -34,3 +35,10 @@ async def owner(admin_url: str) -> AsyncIterator[asyncpg.Connection]:
         yield connection
     finally:
         await connection.close()
+
+
+@pytest.fixture
+async def funded(books: PostgresBooks) -> PostgresBooks:
+    """The same books, with money in ana's wallet."""
+    await books.write(deposit("d/1", 1_000_000))
+    return books

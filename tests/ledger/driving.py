@@ -117,13 +117,18 @@ class Driver:
 
     async def claim(self, payout_id: str) -> Written:
         """Commit the attempt: from here on bytes may leave."""
+        payment = await self._payment(payout_id)
         return await self._move(
             payout_id,
             "claim",
             S.RESERVED,
             S.SUBMITTING,
             attempt=AttemptOpened(
-                ordinal=1, key=attempt_key(payout_id, 1), partner=BANK, wire_hash="a" * 64
+                ordinal=1,
+                key=attempt_key(payout_id, 1),
+                partner=BANK,
+                wire_hash="a" * 64,
+                content_hash=payment.content_hash,
             ),
         )
 

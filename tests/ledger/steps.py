@@ -63,14 +63,18 @@ def opened(payment: str, amount: int, *, content: str = "c" * 64) -> Change:
     )
 
 
-def claimed(payment: str, ordinal: int = 1) -> Change:
+def claimed(payment: str, ordinal: int = 1, *, content: str = "c" * 64) -> Change:
     """Return the claim of an attempt: from here on bytes may leave."""
     return change(
         f"{payment}/claim/{ordinal}",
         payment_id=payment,
         moves=moves(PaymentState.RESERVED, PaymentState.SUBMITTING),
         attempt=AttemptOpened(
-            ordinal=ordinal, key=f"{payment}-{ordinal}", partner="bank", wire_hash="a" * 64
+            ordinal=ordinal,
+            key=f"{payment}-{ordinal}",
+            partner="bank",
+            wire_hash="a" * 64,
+            content_hash=content,
         ),
     )
 

@@ -20,6 +20,7 @@ from ledger.checks import BREAKS_MAX, CHECKS, run_checks
 from ledger.reading import Reader
 from ops.postgres import LocalPostgres
 from tests.conftest import run_sql
+from tests.ledger.claim_corruptions import CLAIM_CORRUPTIONS
 from tests.ledger.driving import ACME, Driver, driving, live_every_life
 
 ONE_SIDED = [
@@ -246,6 +247,7 @@ CORRUPTIONS = (
         {"digests_agree"},
         ("update transactions set payment_id = 'po_yen' where key = 'deposit/bank/evt_2'",),
     ),
+    *(Corruption(*each) for each in CLAIM_CORRUPTIONS),
 )
 
 

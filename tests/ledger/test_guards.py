@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import asyncpg
 import iso4217
 import pytest
@@ -33,6 +35,10 @@ COLUMN = {
     "attempts": "wire_hash = 'x'",
     "partner_events": "raw = ''",
     "cases": "detail = 'x'",
+    "pauses": "reason = 'x'",
+    "caps": "per_day_minor = 1",
+    "cap_uses": "day = now()",
+    "people_disabled": "reason = 'x'",
 }
 
 
@@ -84,7 +90,7 @@ async def refused_writes(url: str) -> dict[str, int]:
     try:
         columns = await connection.fetch(
             "select table_name, min(column_name::text) as name from information_schema.columns"
-            " where table_schema = 'public' group by table_name"
+            " where table_schema = 'public' and is_identity = 'NO' group by table_name"
         )
         for table, column in columns:
             await connection.fetch(f"select * from {table}")  # noqa: S608  a table's name
@@ -133,7 +139,7 @@ async def test_a_writer_may_call_only_the_functions_that_stand_for_a_whole_step(
         " where pronamespace = 'public'::regnamespace"
     )
     assert {row["proname"] for row in names if row["may"]} == {
-        row["proname"] for row in names if row["proname"].endswith("_v1")
+        row["proname"] for row in names if re.search(r"_v\d+$", row["proname"])
     }
     for row in names:
         if row["may"]:

@@ -15,11 +15,14 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from bursar.gate import CapBody
 from ledger import migrate
+from ledger.changes import HeldBack
 from ledger.postgres import PostgresBooks
 from ops.postgres import LocalPostgres
 from tests.ledger.conftest import open_usual_accounts
 from tests.ledger.steps import breaks, captured, claimed, deposit, opened, transfer
+from tests.ledger.test_old_workers import by_the_old_way
 
 POSTGRES_15 = Path("/usr/lib/postgresql/15/bin")
 ROOT = Path(__file__).parents[2]
@@ -98,6 +101,24 @@ async def test_a_login_without_password_or_with_another_group_is_not_made(
 ) -> None:
     with pytest.raises(ValueError, match=r"password has to be|is not one of"):
         await migrate.ensure_login(admin_url, "nobody", password, group)
+
+
+async def test_what_was_claimed_before_the_gate_goes_on_behind_it(empty_url: str) -> None:
+    await migrate.upgrade(empty_url, "0001")
+    async with PostgresBooks.open(empty_url) as books:
+        await open_usual_accounts(books)
+        before = (deposit("d/1", 1_000), opened("po_1", 100), claimed("po_1"), opened("po_2", 100))
+        for step in before:
+            await by_the_old_way(empty_url, step)
+        await migrate.upgrade(empty_url)
+        permit = await books.mark_sent("po_1-1")
+        assert permit.fence == 1
+        cap = CapBody(currency="EUR", per_day_minor=199, reason="a test")
+        assert await books.set_cap(cap, "ana") == "set"
+        assert (await books.write(claimed("po_2"))).held is HeldBack.OVER_LIMIT
+        (again,) = await by_the_old_way(empty_url, claimed("po_1"))
+        assert again.repeated
+    assert await breaks(empty_url) == []
 
 
 def run(**settings: str) -> subprocess.CompletedProcess[str]:

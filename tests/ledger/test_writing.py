@@ -217,7 +217,9 @@ async def test_an_attempt_is_reopened_in_the_commit_of_the_move_that_sends_it_ag
     for payment in ("po_1", "po_2"):
         await books.write(opened(payment, 100))
         await books.write(claimed(payment))
-    first = await books.mark_sent("po_1-1")
+    first = (await books.mark_sent("po_1-1")).fence
+    (attempt,) = await books.attempts("po_1")
+    sent_first = attempt.sent_at
 
     def step(key: str, before: S, after: S, **fields: object) -> Change:
         return change(key, payment_id="po_1", moves=moves(before, after), **fields)
@@ -229,14 +231,14 @@ async def test_an_attempt_is_reopened_in_the_commit_of_the_move_that_sends_it_ag
     again = step("po_1/resend/1", *back, attempt=AttemptReopened(key="po_1-1"))
     assert (await books.write(again)).state is S.SUBMITTING
     (attempt,) = await books.attempts("po_1")
-    assert (attempt.sent_at, attempt.first_sent_at) == (None, first)
-    second = await books.mark_sent("po_1-1")
-    assert second is not None
+    assert (attempt.sent_at, attempt.first_sent_at) == (None, sent_first)
+    second = (await books.mark_sent("po_1-1")).fence
+    assert (first, attempt.fence, second) == (1, 2, 3)
     assert (await books.write(again)).repeated
     elsewhere = again.model_copy(update={"key": "po_1/resend/2"})
     assert (await books.write(elsewhere)).stale
     (attempt,) = await books.attempts("po_1")
-    assert (attempt.sent_at, attempt.first_sent_at) == (second, first)
+    assert (attempt.fence, attempt.first_sent_at) == (second, sent_first)
     registered = await books.payment("po_1")
     assert registered is not None
     assert registered.seq == 5 == await owner.fetchval("select max(seq) from transitions")

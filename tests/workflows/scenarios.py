@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 from temporalio.client import Client
 
 from bursar import Bursar, PaymentState, names
+from bursar.gate import Scope, SwitchBody
 from bursar.payments import FINAL
+from bursar.reader import Reader
 from tests.house import House
 from tests.payments import a_payout, a_transfer
 
@@ -148,6 +151,36 @@ async def deposited(house: House, bursar: Bursar, client: Client) -> str:
     return await _newest(client, names.DEPOSIT_WORKFLOW)
 
 
+async def cancelled_while_held_back(house: House, bursar: Bursar, client: Client) -> str:
+    async with house.reader() as reader, _paused(reader):
+        payout = await bursar.pay_out(a_payout(currency="USD"))
+        await house.shows(payout.id, "note")
+        await payout.cancel("ana", "no more")
+        await payout.result()
+    return names.workflow_id(payout.id)
+
+
+async def transfer_held_back(house: House, bursar: Bursar, client: Client) -> str:
+    async with house.reader() as reader:
+        await reader.open_accounts([("wallet/bolt/USD", "main")])
+        async with _paused(reader):
+            transfer = await bursar.transfer(a_transfer(currency="USD"))
+            await house.shows(transfer.id, "note")
+    await transfer.result()
+    return names.workflow_id(transfer.id)
+
+
+@asynccontextmanager
+async def _paused(reader: Reader) -> AsyncIterator[None]:
+    """Let nothing leave in dollars for a while."""
+    dollars = SwitchBody(scope=Scope.CURRENCY, name="USD", reason="a test")
+    await reader.pause(dollars)
+    try:
+        yield
+    finally:
+        await reader.resume(dollars)
+
+
 async def _newest(client: Client, kind: str) -> str:
     """Return the newest finished workflow of a kind; Temporal's index follows a little later."""
     found: list[str] = []
@@ -181,9 +214,11 @@ SCENARIOS: dict[str, Scenario] = {
     "payout_native_cancel_during_submit": native_cancel_during_submit,
     "payout_native_cancel_while_scheduled": native_cancel_while_scheduled,
     "payout_cancelled_by_the_bank": cancelled_by_the_bank,
+    "payout_cancelled_while_held_back": cancelled_while_held_back,
     "payout_refused": refused,
     "transfer_settled": transferred,
     "transfer_refused": transfer_refused,
+    "transfer_held_back": transfer_held_back,
     "return_booked": returned,
     "late_event_judged": told_late,
     "deposit_booked": deposited,
