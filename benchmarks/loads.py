@@ -20,6 +20,7 @@ S = PaymentState
 
 AMOUNT_MINOR = 100
 FEE_MINOR = 5
+CONTENT_HASH = "c" * 64
 REQUEST = {
     "reference": "Invoice 2026-0001",
     "beneficiary": {"type": "iban", "name": "Ana Lima", "iban": "DE89370400440532013000"},
@@ -111,7 +112,9 @@ def payout_steps(payout_id: str, account: str) -> tuple[Change, ...]:
     """Return a payout's changes: hold, claim, capture, settle."""
     hold_key = f"{payout_id}/hold"
     key = attempt_key(payout_id, 1)
-    opened = AttemptOpened(ordinal=1, key=key, partner=PARTNER, wire_hash="a" * 64)
+    opened = AttemptOpened(
+        ordinal=1, key=key, partner=PARTNER, wire_hash="a" * 64, content_hash=CONTENT_HASH
+    )
     accepted = AttemptClosed(key=key, result="accepted", partner_ref=f"bank-{payout_id}")
     held = postings.hold(account, CURRENCY, amount_minor=AMOUNT_MINOR, fee_minor=FEE_MINOR)
     captured = postings.capture(
@@ -142,7 +145,7 @@ def _opening(payout_id: str, account: str, legs: tuple[Leg, ...]) -> Change:
             amount_minor=AMOUNT_MINOR,
             fee_minor=FEE_MINOR,
             partner=PARTNER,
-            content_hash="c" * 64,
+            content_hash=CONTENT_HASH,
             request=REQUEST,
             terms=TERMS,
             created_by="orders",
