@@ -28,20 +28,23 @@ def main() -> int:
             if asked.script is not None
             else Dice(seed=f"{asked.seed}/{asked.only}")
         )
-        return _replay(Life(dice, time_outs=not asked.no_time_outs))
-    return _many(asked.lives, asked.seed, time_outs=not asked.no_time_outs)
+        return _replay(Life(dice, zombies=not asked.no_zombies))
+    return _many(asked)
 
 
-def _many(lives: int, seed: int, *, time_outs: bool) -> int:
+def _many(asked: argparse.Namespace) -> int:
+    lives, seed, broken = asked.lives, asked.seed, 0
     ends: Counter[str] = Counter()
     begun, shown = time.perf_counter(), time.perf_counter()
     cpu = time.process_time()
     for number in range(lives):
-        life = Life(Dice(seed=f"{seed}/{number}"), time_outs=time_outs)
+        life = Life(Dice(seed=f"{seed}/{number}"), zombies=not asked.no_zombies)
         wrong = life.live()
         if wrong:
-            sys.stdout.write(f"life {number} of seed {seed} broke a rule\n")
-            return _tell(life, wrong)
+            broken += 1
+            sys.stdout.write(f"life {number} of seed {seed} broke a rule: {'; '.join(wrong)}\n")
+            if not asked.keep_going:
+                return _tell(life, wrong)
         ends[_end(life)] += 1
         if time.perf_counter() - shown > EVERY_SECONDS:
             shown = time.perf_counter()
@@ -53,9 +56,9 @@ def _many(lives: int, seed: int, *, time_outs: bool) -> int:
         sys.stdout.write(f"  {end:<16} {count}\n")
     sys.stdout.write(
         f"{lives} lives of seed {seed} in {seconds:.1f} s: {lives / seconds:.0f}/s,"
-        f" {lives / cpu:.0f} a second of one core; no rule was broken\n"
+        f" {lives / cpu:.0f} a second of one core; {broken or 'no'} lives broke a rule\n"
     )
-    return 0
+    return 1 if broken else 0
 
 
 def _end(life: Life) -> str:
@@ -83,9 +86,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--lives", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", type=int, help="the number of one life of the seed")
+    parser.add_argument("--keep-going", action="store_true", help="count lives that break a rule")
     parser.add_argument("--script", help="numbers, parted by commas")
     parser.add_argument(
-        "--no-time-outs", action="store_true", help="no call is run again while a try is alive"
+        "--no-zombies",
+        action="store_true",
+        help="no call is left standing, nor run again meanwhile",
     )
     return parser
 

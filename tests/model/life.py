@@ -71,18 +71,17 @@ Rails = Callable[[Any, Any], RailActivities]
 class Life:
     """Everything there is in one life, and the hand that moves it."""
 
-    def __init__(
-        self, dice: Dice, rails: Rails = RailActivities, *, time_outs: bool = True
-    ) -> None:
+    def __init__(self, dice: Dice, rails: Rails = RailActivities, *, zombies: bool = True) -> None:
         """Begin a life.
 
         Args:
             dice: What decides everything.
             rails: The calls to the partner; another class is a platform with a fault in it.
-            time_outs: Whether a call may be run again while an earlier try of it is alive.
+            zombies: Whether a call to the partner may be left standing while time passes, or be
+                run again while an earlier try of it is alive.
         """
         self.dice = dice
-        self._time_outs = time_outs
+        self._zombies = zombies
         self.trace: list[str] = []
         self.told: list[Told] = []
         self._moment = datetime.now(UTC) + timedelta(hours=1)
@@ -152,7 +151,7 @@ class Life:
             self._leap(timedelta(seconds=JUMPS[self.dice.below(len(JUMPS))]))
         elif choice < 22:
             self._person_acts()
-        elif choice == 22 and self._time_outs:
+        elif choice == 22 and self._zombies:
             self._note("time-out of the call")
             self.run.try_call_again()
         else:
@@ -211,7 +210,7 @@ class Life:
     def _leap(self, length: timedelta) -> None:
         """Let time pass. A process is not frozen for long between its mark and its first byte."""
         for task in self._tasks():
-            while task.is_sending:
+            while task.is_sending or (task.is_partner_call and task.running and not self._zombies):
                 self._advance(task, 1)
         self._note(f"{length} pass")
         self._moment += length
