@@ -21,7 +21,7 @@ from tests.battery.diary import Diary
 from tests.battery.orders import Fate, Orders, Swallowed
 from tests.battery.plan import Deed, as_request, dated, deed, other_than
 
-PAUSE_SECONDS = 0.2
+PAUSE_SECONDS = 0.3
 ANSWER_SECONDS_MAX = 20.0
 NO_WORD_YET = frozenset({"payment_not_found", "service_unavailable", "action_refused", "internal"})
 """Answers of the gateway after which the same call is made again."""

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 STORMS = ("dropped", "late", "cut", "sliced", "deaf", "clogged", "swizzle", "dropped")
 """Kinds of bad weather, in turn, so that even a small run has each."""
+BUSY = ("worker_db", "gateway_db", "to_keyed", "from_keyed", "client_temporal")
+"""Lines on which there is always something to drop."""
 BEGIN, END = 0.08, 0.85
 """Faults come between these shares of the payments; what is left of them has time until the end."""
 LOOK_EVERY_SECONDS = 0.1
@@ -227,7 +229,7 @@ class Director:
     def _storm(self, kind: str) -> Callable[[], Awaitable[None]]:
         """Return a spell of bad weather on one line, or a clog of some of them."""
         rng = self._rng
-        link = rng.choice(self._site.links)
+        link = rng.choice(BUSY if kind == "dropped" else self._site.links)
         seconds = rng.uniform(1.0, 4.0)
         order = rng.sample(self._site.links, len(self._site.links))
         weather = {

@@ -31,6 +31,7 @@ from tests.battery.profile import (
     FEWER_UNKNOWNS,
     LAG_SECONDS,
     MIX,
+    MORE_LIES,
     PASSWORD,
     RULES,
     WEBHOOK_SECRET,
@@ -292,6 +293,8 @@ class Installation:
     def _bank(self, partner: str) -> Program:
         port = self._ports[f"bank_{partner}"]
         share = 1.0 if partner == "keyed" else FEWER_UNKNOWNS
+        if self.tier.is_for_power:
+            share = MORE_LIES
         settings = {
             **BANK,
             "BANK_PORT": str(port),

@@ -68,6 +68,8 @@ _MIX = {
 MIX = {name: chance for name, chance in _MIX.items() if name in GROUP_OF}
 """What the banks do wrong by themselves; contradictions and returns are the plan's to order."""
 
+MORE_LIES = 2.0
+"""How much more all banks lie where a deliberate bug is to be caught with few payments."""
 FEWER_UNKNOWNS = 0.4
 """The share of it for banks that can be asked nothing: each unknown there is work for people."""
 

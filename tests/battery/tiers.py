@@ -57,7 +57,7 @@ TIERS = {
     tier.name: tier
     for tier in (
         Tier(
-            *("power", 120, 4, 60, 0, 0, 1, 0, 0, 4, 3),
+            *("power", 160, 4, 80, 0, 0, 1, 0, 0, 8, 4),
             gateways=1,
             contradictions=0.08,
             is_for_power=True,
