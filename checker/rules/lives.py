@@ -37,7 +37,7 @@ NEXT: dict[str, dict[str | None, frozenset[str]]] = {
         "scheduled": frozenset({"settled", "refused", "cancelled"}),
     },
 }
-"""Every move that may be, by kind and state. Source: design.md §4."""
+"""Every move that may be, by kind and state. Source: docs/ARCHITECTURE.md, States."""
 
 NEVER_MOVED = FINAL - {"settled", "returned"}
 """Final states that say that no money has left."""
@@ -49,7 +49,7 @@ DECIDERS_MIN = 2
 """How many people it takes to say what became of money."""
 
 SLACK = timedelta(seconds=60)
-"""What a state may take beyond what its payment's own policy allows: failures.md §7."""
+"""What a state may take beyond what its payment's own policy allows."""
 
 
 def moves(facts: Facts) -> Iterator[Finding]:

@@ -28,7 +28,7 @@ ZEROS = (
     "orphan_hold",
     "unmatched_movement",
 )
-"""The figures that have to be 0; failures.md calls them so too."""
+"""The figures that have to be 0; docs/RELIABILITY.md defines each."""
 
 
 @dataclass
