@@ -23,7 +23,14 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities.conclusions import Conclusions, Evidence
 from activities.restored import Restored
 from bursar import names
-from bursar.payments import FINAL, PaymentKind, PaymentResult, PayoutRequest, TransferRequest
+from bursar.payments import (
+    FINAL,
+    PaymentKind,
+    PaymentResult,
+    PaymentState,
+    PayoutRequest,
+    TransferRequest,
+)
 from bursar.starts import start_run
 from bursar.sweeps import Found, Position, RunsReport, Watermark
 from ledger.books import Books, Payment
@@ -99,11 +106,16 @@ class SweepActivities:
         return report
 
     @activity.defn(name="sweep.index")
-    async def look_at_index(self) -> Found:
-        """Return the runs that go on although the register has no payment of theirs."""
+    async def look_at_index(self, everything: bool) -> Found:
+        """Return the runs that go on although the register has no payment of theirs.
+
+        Only runs that have shown no later state are looked at, since all others were registered;
+        everything is where that may be true no more, because the books were restored.
+        """
         found = Found()
+        query = _OPEN if everything else f"{_OPEN} AND {_NOT_SHOWN}"
         page: list[str] = []
-        async for run in self._client.list_workflows(_OPENING, page_size=PAGE):
+        async for run in self._client.list_workflows(query, page_size=PAGE):
             page.append(run.id)
             if len(page) == PAGE:
                 found = await self._unregistered(found, page)
@@ -233,12 +245,12 @@ class SweepActivities:
         await self._conclusions.open_case(payment, kind, detail, proof)
 
 
-_OPENING = (
+_OPEN = (
     f"WorkflowType IN ('{names.PAYOUT_WORKFLOW}', '{names.TRANSFER_WORKFLOW}')"
     " AND ExecutionStatus = 'Running'"
-    f" AND ({names.PAYMENT_STATE.name} = 'received' OR {names.PAYMENT_STATE.name} IS NULL)"
 )
-"""Runs that have never shown a later state: all that may not be registered are among them."""
+_STATE = names.PAYMENT_STATE.name
+_NOT_SHOWN = f"({_STATE} = '{PaymentState.RECEIVED}' OR {_STATE} IS NULL)"
 
 
 def request_of(payment: Payment) -> PayoutRequest | TransferRequest:

@@ -32,7 +32,9 @@ class Sweep:
             SweepActivities.look_at_runs, before.runs.next, **sweeping("Payments and their runs")
         )
         unregistered = await workflow.execute_activity_method(
-            SweepActivities.look_at_index, **sweeping("Runs and their payments")
+            SweepActivities.look_at_index,
+            behind is not None or before.watermark is None,
+            **sweeping("Runs and their payments"),
         )
         stuck = await workflow.execute_activity_method(
             SweepActivities.call, **sweeping("Payments past their time")
