@@ -121,8 +121,8 @@ def _digest_fits(facts: Facts, transaction: Transaction) -> Iterator[Finding]:
 def _digested(facts: Facts, transaction: Transaction) -> bytes:
     """Return the canonical bytes of what a transaction moved.
 
-    The content, as the books describe it: format version, kind, payment, attempt, sorted legs with their holds;
-    for an opening, the content hash of the payment.
+    The content, as the books describe it: format version, kind, payment, attempt, sorted legs
+    with their holds; for an opening, the content hash of the payment.
     """
     life = facts.life_of.get(transaction.payment_id or "", [])
     payment = facts.payment.get(transaction.payment_id or "")

@@ -90,7 +90,9 @@ async def refused_writes(url: str) -> dict[str, int]:
     try:
         columns = await connection.fetch(
             "select table_name, min(column_name::text) as name from information_schema.columns"
-            " where table_schema = 'public' and is_identity = 'NO' group by table_name"
+            " join information_schema.tables using (table_schema, table_name)"
+            " where table_schema = 'public' and is_identity = 'NO' and table_type = 'BASE TABLE'"
+            " group by table_name"
         )
         for table, column in columns:
             await connection.fetch(f"select * from {table}")  # noqa: S608  a table's name
@@ -135,14 +137,15 @@ async def test_a_writer_may_call_only_the_functions_that_stand_for_a_whole_step(
 ) -> None:
     names = await owner.fetch(
         "select proname, has_function_privilege('bursar_writer', oid, 'execute') as may,"
-        " prosecdef, proconfig::text as settings from pg_proc"
+        " prosecdef, proconfig::text as settings,"
+        " proname in ('delay_of', 'asking_takes') as of_a_view from pg_proc"
         " where pronamespace = 'public'::regnamespace"
     )
     assert {row["proname"] for row in names if row["may"]} == {
-        row["proname"] for row in names if re.search(r"_v\d+$", row["proname"])
+        row["proname"] for row in names if row["of_a_view"] or re.search(r"_v\d+$", row["proname"])
     }
     for row in names:
-        if row["may"]:
+        if row["may"] and not row["of_a_view"]:  # a view calls its parts as whoever reads it
             assert row["prosecdef"], row["proname"]
             assert "search_path=public, pg_temp" in row["settings"], row["proname"]
 

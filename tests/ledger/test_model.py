@@ -9,11 +9,12 @@ from collections.abc import Iterator
 import asyncpg
 import pytest
 
+from bursar.ids import attempt_key
 from bursar.payments import PaymentState
 from ledger.accounts import side
 from ledger.batch import WRITE, rows_of, touched
 from ledger.books import AccountToOpen
-from ledger.changes import Change, Leg
+from ledger.changes import AttemptOpened, Change, Leg
 from ledger.postgres import PostgresBooks
 from tests.ledger.model import Answer, Model, ModelAccount
 from tests.ledger.steps import breaks, change, moves, registration
@@ -27,6 +28,8 @@ ACCOUNTS = (
     AccountToOpen(path="nostro/bank/EUR", kind="asset", currency="EUR", floor_minor=0, soft=True),
     AccountToOpen(path="own/EUR", kind="equity", currency="EUR"),
 )
+USUAL_CONTENT = "c" * 64
+"""The content hash of most payments; another one is a conflict."""
 PATHS = [account.path for account in ACCOUNTS]
 
 
@@ -101,7 +104,7 @@ class Deck:
             f"{payment}/hold/{self.random.randint(1, 2)}",
             held,
             payment_id=payment,
-            opens=registration(1, content=self.random.choice("cccd") * 64),
+            opens=registration(1, content=self.random.choice([*[USUAL_CONTENT] * 3, "d" * 64])),
             moves=moves(None, S.RECEIVED, S.RESERVED),
             if_refused=self.random.choice([S.REFUSED, None]),
         )
@@ -118,6 +121,14 @@ class Deck:
         if path[1] is S.CANCELLED:
             held = Leg(account="wallet/a/EUR", currency="EUR", held=self.random.randint(1, 90))
             return change(f"x/{self.count}", held, payment_id=payment, **move)
+        if path[1] is S.SUBMITTING:  # only a claim moves there, for the payment's own content
+            move["attempt"] = AttemptOpened(
+                ordinal=1,
+                key=attempt_key(payment, 1),
+                partner="bank",
+                wire_hash="a" * 64,
+                content_hash=USUAL_CONTENT,
+            )
         return change(f"x/{self.count}", payment_id=payment, **move)
 
 
@@ -186,7 +197,9 @@ def is_known(model: Model, one: Change) -> bool:
     """Tell whether all that a change builds upon was ever answered; else it is a caller's bug."""
     built_upon = {leg.hold for leg in one.legs if leg.hold is not None}
     registered = one.payment_id is None or one.opens or one.payment_id in model.payments
-    return bool(built_upon <= model.keys.keys() and registered)
+    claims = isinstance(one.attempt, AttemptOpened) and one.payment_id in model.payments
+    own = not claims or model.payments[one.payment_id or ""][0] == USUAL_CONTENT
+    return bool(built_upon <= model.keys.keys() and registered and own)
 
 
 async def balances(owner: asyncpg.Connection) -> dict[str, tuple[int, int, int]]:

@@ -17,6 +17,6 @@ begin
         execute format('revoke execute on function %s from public', name);
         execute format('grant execute on function %s to bursar_writer', name);
     end loop;
-    revoke execute on function case_money(bigint) from public;
+    revoke execute on function case_money(bigint), keep_case_with_money() from public;
     grant select on partner_lines, case_words to bursar_writer, bursar_reader;
 end $$;
