@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from temporalio import workflow
@@ -119,7 +120,7 @@ class Impostor:
     """Stands for a release that took other steps: today's code cannot replay what it did."""
 
     @workflow.run
-    async def run(self, _request: object) -> None:
+    async def run(self, _request: Any) -> None:
         await workflow.sleep(timedelta(seconds=1))
         await workflow.wait_condition(lambda: False)
 
