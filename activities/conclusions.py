@@ -11,13 +11,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
+from activities.effect import check_in_effect, check_not_refused
 from activities.terms import Standing
 from bursar.ids import attempt_key
 from bursar.payments import CANCELLABLE, PaymentState
 from bursar.reports import Accepted, Paid, Rejected, RejectionCode
 from ledger import postings
 from ledger.books import Books, Payment
-from ledger.changes import AttemptClosed, CaseOpened, Change, Leg, Move, Written
+from ledger.changes import AttemptClosed, CaseOpened, Change, Leg, Move
 
 HELD = frozenset({PaymentState.SUBMITTING, PaymentState.OUTCOME_UNKNOWN, PaymentState.IN_REVIEW})
 """States in which the attempt is out and the money is held."""
@@ -54,10 +55,6 @@ class Evidence:
 
 class PaymentMissing(RuntimeError):
     """A step was asked for a payment that the register does not have: a bug, so it waits."""
-
-
-class BooksDisagree(RuntimeError):
-    """The books refused what the payment's state allows: a bug, so the payment waits for a fix."""
 
 
 class Conclusions:
@@ -345,27 +342,6 @@ class Conclusions:
 def standing_of(payment: Payment) -> Standing:
     """Return where a payment of the register stands."""
     return Standing(payment_id=payment.id, state=payment.state, open_cases=payment.open_cases)
-
-
-def check_not_refused(written: Written) -> None:
-    """Refuse to go on when the books did not take what has to be booked.
-
-    Raises:
-        BooksDisagree: The books refused; the step runs again until somebody has mended it.
-    """
-    if written.refusal:
-        raise BooksDisagree(f"{written.key}: {written.refusal}")
-
-
-def check_in_effect(written: Written, before: Payment) -> None:
-    """Refuse to go on when a move was neither made nor overtaken: it would be tried for ever.
-
-    Raises:
-        BooksDisagree: The payment still stands where the move begins.
-    """
-    check_not_refused(written)
-    if written.repeated and written.state is before.state:
-        raise BooksDisagree(f"{written.key}: known, but not in effect")
 
 
 def hold_key(payment_id: str) -> str:

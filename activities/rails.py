@@ -14,11 +14,11 @@ from activities.calls import Call, Calls, attempt_of, hash_of
 from activities.conclusions import (
     Conclusions,
     Evidence,
-    check_in_effect,
     partner,
     standing_of,
     today,
 )
+from activities.effect import check_in_effect
 from activities.gate import Gate
 from activities.terms import Question, Standing
 from bursar.payments import PaymentState

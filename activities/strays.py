@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from activities.conclusions import check_not_refused, today
+from activities.conclusions import today
+from activities.effect import check_not_refused
 from bursar.reports import EventKind, PartnerEvent
 from ledger import postings
 from ledger.books import Books, StoredEvent

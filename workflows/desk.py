@@ -23,9 +23,9 @@ from activities.options import books
 from activities.payments import PaymentActivities
 from activities.terms import Acted, Note, NotOpened, Opened, Standing, Terms, Wish
 from bursar import names
-from bursar.actions import ACTION_READER, Action, Answer, Cancel
-from bursar.inputs import faults_of, json_field
+from bursar.actions import Action, Answer, Cancel
 from bursar.payments import PaymentResult, PaymentState
+from workflows.received import action_of, printable
 from workflows.shelter import sheltered
 
 WORTH_A_LOOK = frozenset(
@@ -112,38 +112,38 @@ class Desk:
     @workflow.update(name=names.APPROVE)
     async def approve_and_answer(self, *received: Any) -> Answer:
         """Approve, and say what came of it."""
-        return await self._put_and_wait(_action(names.APPROVE, received))
+        return await self._put_and_wait(action_of(names.APPROVE, received))
 
     @approve_and_answer.validator
     def _approve_fits(self, *received: Any) -> None:
-        _action(names.APPROVE, received)
+        action_of(names.APPROVE, received)
 
     @workflow.update(name=names.DENY)
     async def deny_and_answer(self, *received: Any) -> Answer:
         """Deny, and say what came of it."""
-        return await self._put_and_wait(_action(names.DENY, received))
+        return await self._put_and_wait(action_of(names.DENY, received))
 
     @deny_and_answer.validator
     def _deny_fits(self, *received: Any) -> None:
-        _action(names.DENY, received)
+        action_of(names.DENY, received)
 
     @workflow.update(name=names.CANCEL)
     async def cancel_and_answer(self, *received: Any) -> Answer:
         """Cancel, and say what came of it."""
-        return await self._put_and_wait(_action(names.CANCEL, received))
+        return await self._put_and_wait(action_of(names.CANCEL, received))
 
     @cancel_and_answer.validator
     def _cancel_fits(self, *received: Any) -> None:
-        _action(names.CANCEL, received)
+        action_of(names.CANCEL, received)
 
     @workflow.update(name=names.RESOLVE)
     async def resolve_and_answer(self, *received: Any) -> Answer:
         """Decide a payment in review, and say what came of it."""
-        return await self._put_and_wait(_action(names.RESOLVE, received))
+        return await self._put_and_wait(action_of(names.RESOLVE, received))
 
     @resolve_and_answer.validator
     def _resolve_fits(self, *received: Any) -> None:
-        _action(names.RESOLVE, received)
+        action_of(names.RESOLVE, received)
 
     @workflow.query(name="standing")
     def standing(self) -> Standing | None:
@@ -153,7 +153,7 @@ class Desk:
     def _take(self, verb: str, received: Sequence[Any]) -> None:
         """Put a signal's wish on the desk; anything but one readable payload is a note."""
         try:
-            action = _action(verb, received)
+            action = action_of(verb, received)
         except ApplicationError as error:
             self._note("unreadable_signal", error.message)
         else:
@@ -177,7 +177,7 @@ class Desk:
         if self._notes_taken == NOTES_MAX:
             detail = "this is not the first; further ones are not kept"
         key = f"{self._id}/note/{self._notes_taken}"
-        note = Note(payment_id=self._id, key=key, kind=kind, detail=_printable(detail))
+        note = Note(payment_id=self._id, key=key, kind=kind, detail=printable(detail))
         self._notes.append(note)
 
     # The life
@@ -195,7 +195,7 @@ class Desk:
     def _cancelled_by_temporal(self) -> None:
         """Take Temporal's own cancellation for a wish to cancel."""
         self._native_cancels += 1
-        reason = _printable(workflow.cancellation_reason() or "Temporal's cancellation")
+        reason = printable(workflow.cancellation_reason() or "Temporal's cancellation")
         try:
             cancel = Cancel(by="temporal:cancel", reason=reason)
         except ValidationError:  # anybody may have written it; the wish itself still counts
@@ -374,35 +374,3 @@ class Desk:
     async def _take_news(self) -> None:
         """Take account of what the partner has told; only payouts have a partner."""
         self._news = False
-
-
-def _action(verb: str, received: Sequence[Any]) -> Action:
-    """Read what came with a signal or an update; anybody may have sent it, and anything.
-
-    Raises:
-        ApplicationError: It is not one readable payload. From an update's validator that rejects
-            the update before it leaves any trace; out of its handler it would fail the run's task.
-    """
-    if len(received) != 1 or not isinstance(received[0], dict):
-        detail = f"{verb}: came with {len(received)} payloads; it takes one JSON object"
-        raise ApplicationError(detail, type="InvalidRequest")
-    try:
-        return ACTION_READER.validate_python({**received[0], "verb": verb})
-    except ValidationError as error:
-        found = faults_of(error, lambda loc: json_field(loc[1:]))[0]
-        reason = f"{verb}: {found} [{found.code}]"
-        raise ApplicationError(reason, type="InvalidRequest") from None
-
-
-def only(received: Sequence[Any]) -> Any:
-    """Return what a run was started with: the one payload, else all, which no request can be.
-
-    A start with none or several would fail a fixed arity, and with it the run's tasks for ever.
-    """
-    return received[0] if len(received) == 1 else list(received)
-
-
-def _printable(text: str) -> str:
-    """Return a foreign text with nothing in it that the books or a screen could choke on."""
-    plain = "".join(char for char in text if char.isprintable()).strip()
-    return plain[:200] or "no reason given"

@@ -11,7 +11,7 @@ from activities.events import EventActivities
 from activities.options import books
 from activities.terms import EventRow, Judged
 from bursar import names
-from workflows.desk import only
+from workflows.received import only
 from workflows.shelter import sheltered
 
 

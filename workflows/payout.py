@@ -12,7 +12,8 @@ from activities.rails import RailActivities
 from activities.terms import NotOpened, Opened, Opening, Question
 from bursar import names
 from bursar.payments import PaymentResult, PaymentState
-from workflows.desk import Desk, only
+from workflows.desk import Desk
+from workflows.received import only
 
 _S = PaymentState
 

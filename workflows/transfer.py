@@ -9,7 +9,8 @@ from activities.payments import PaymentActivities
 from activities.terms import NotOpened, Opened, Opening
 from bursar import names
 from bursar.payments import PaymentResult, PaymentState
-from workflows.desk import Desk, only
+from workflows.desk import Desk
+from workflows.received import only
 
 
 @workflow.defn(name=names.TRANSFER_WORKFLOW)

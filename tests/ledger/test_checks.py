@@ -21,7 +21,7 @@ from ledger.reading import Reader
 from ops.postgres import LocalPostgres
 from tests.conftest import run_sql
 from tests.ledger.claim_corruptions import CLAIM_CORRUPTIONS
-from tests.ledger.driving import ACME, Driver, driving, live_every_life
+from tests.ledger.driving import Driver, driving, live_every_life
 
 ONE_SIDED = [
     Change(
@@ -391,12 +391,3 @@ async def _live(driver: Driver, name: str, enough: asyncio.Event) -> int:
         if enough.is_set():
             return number
     raise AssertionError("counting has ended")
-
-
-async def test_checks_change_nothing_even_as_a_login_that_may_write(books_url: str) -> None:
-    reader = Reader(books_url)
-    async with driving(books_url) as driver:
-        before = await driver.books.account(ACME)
-        assert (await reader.check()).breaks == ()
-        assert await driver.books.account(ACME) == before
-    await reader.aclose()
