@@ -39,6 +39,7 @@ class Program:
         ready: Callable[[], bool] | Path,
         log: Path,
         pid_file: Path,
+        start_seconds_max: float = START_SECONDS_MAX,
     ) -> None:
         self.name = name
         self.process: subprocess.Popen[bytes] | None = None
@@ -48,6 +49,7 @@ class Program:
         """A question to ask it, or a file that it touches."""
         self._log = log
         self._pid_file = pid_file
+        self._start_seconds_max = start_seconds_max
 
     def start(self) -> None:
         """Start the process and return when it is ready.
@@ -68,7 +70,7 @@ class Program:
                 start_new_session=True,  # Ctrl-C in a terminal is for us, who then stop it well
             )
         pids.remember(self._pid_file, self.process.pid)
-        deadline = time.monotonic() + START_SECONDS_MAX
+        deadline = time.monotonic() + self._start_seconds_max
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 raise ProgramFailed(self._words(f"ended with status {self.process.returncode}"))

@@ -40,7 +40,9 @@ from tests.battery.profile import (
 from tests.battery.proxy import Weatherman
 from tests.battery.tiers import Tier
 
-START_TRIES = 3
+START_SECONDS_MAX = 300.0
+"""A worker that is given up too early on a slow machine never comes up at all."""
+START_TRIES = 2
 
 
 def end_leftovers(folder: Path) -> None:
@@ -358,6 +360,7 @@ class Installation:
             ready=ready_file if ready_at is None else (lambda: _answers(*ready_at)),
             log=self.folder / f"{name}.log",
             pid_file=self.folder / f"{name}.pid",
+            start_seconds_max=START_SECONDS_MAX,
         )
 
     def write_client_settings(self, *, first: int) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from bursar.payments import FINAL, PaymentState
 from tests.battery.evidence import BankBook, BankLine, Told, read_bank, read_diary
 from tests.battery.installation import Installation
-from tests.battery.plan import BREACHES, PARTNERS, PHANTOM
+from tests.battery.plan import BREACHES, PARTNERS
 
 S = PaymentState
 NEVER_MOVED = FINAL - {S.SETTLED, S.RETURNED}
@@ -79,11 +79,11 @@ class Case:
         } & BREACHES
 
     def lines(self) -> dict[str, list[BankLine]]:
-        """Return the banks' lines of each payment; a debit that nobody asked for is of none."""
+        """Return the banks' lines of each payment."""
         found: dict[str, list[BankLine]] = defaultdict(list)
         for book in self.banks.values():
             for line in book.lines:
-                if line.kind != "credit" and not line.reference.startswith(PHANTOM):
+                if line.kind != "credit":
                     found[line.payment_id].append(line)
         return found
 

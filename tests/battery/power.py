@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ops.program import ROOT
+from tests.battery import report
 from tests.battery.checking import HOME as CHECKER_HOME
 from tests.battery.judge import ZEROS
 
@@ -131,8 +132,8 @@ def _run(checkout: Path, home: Path, seed: int) -> dict[str, Any] | None:
             running.wait(SECONDS_MAX)
         except subprocess.TimeoutExpired:
             running.terminate()
-    report = home / f"power-{seed}" / "report.json"
-    told: dict[str, Any] | None = json.loads(report.read_text()) if report.exists() else None
+    file = home / f"power-{seed}" / "report.json"
+    told: dict[str, Any] | None = json.loads(file.read_text()) if file.exists() else None
     return told
 
 
@@ -141,9 +142,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.battery.power", description=__doc__)
     parser.add_argument("--only", action="append", help="a mutant's name; may be given again")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--no-control", action="store_true", help="believe that a run without a bug passes"
+    )
     options = parser.parse_args()
     chosen = [m for m in mutants() if not options.only or m.name in options.only]
     console = Console(stderr=True)
+    if not options.no_control and not _is_sound(options.seed, console):
+        return 1
     verdicts = []
     for mutant in chosen:
         verdict = try_out(mutant, options.seed)
@@ -153,6 +159,16 @@ def main() -> int:
     caught = sum(bool(verdict.caught_by) for verdict in verdicts)
     sys.stdout.write(json.dumps({"caught": caught, "total": len(verdicts)}) + "\n")
     return 0 if caught == len(verdicts) else 1
+
+
+def _is_sound(seed: int, console: Console) -> bool:
+    """Tell whether a run without any bug passes: else nothing that is caught proves anything."""
+    with tempfile.TemporaryDirectory(prefix="bursar-mutant-") as place:
+        told = _run(ROOT, Path(place), seed)
+    sound = told is not None and report.passed(told)
+    why = "did not come to a report" if told is None else json.dumps(told["violations"])
+    console.print("control: passes without a bug" if sound else f"[red]control: {why}[/red]")
+    return sound
 
 
 def _words(verdict: Verdict) -> str:

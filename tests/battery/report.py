@@ -37,7 +37,7 @@ FAULTS = {
            "throttle-then-ok"),
     "P8": ("not-found-for-a-while",),
     "P9": ("status-rolled-back", "status-rolled-back-for-good"),
-    "P13": ("paid-twice", "phantom-debit"),
+    "P13": ("paid-twice",),
     "P10": ("failed-but-paid", "paid-but-told-failed"),
     "P11": ("200-empty", "200-html", "200-truncated", "odd-2xx", "202-empty"),
     "P12": ("other-amount-echo", "other-payee-echo", "other-reference-echo"),
