@@ -16,6 +16,7 @@ from pydantic_settings import SettingsError
 from bursar.errors import BursarError
 from bursar.exit import leave
 from bursar.faults import settings_fault
+from workers.memory import collect_seldom
 from workers.resources import open_resources
 from workers.serving import queues, workers
 from workers.settings import Settings
@@ -54,6 +55,7 @@ def main() -> int:
         strangers = set(wanted) - set(known)
         if strangers:
             parser.error(f"no queue {', '.join(sorted(strangers))}; there are {', '.join(known)}")
+        collect_seldom()
         asyncio.run(serve(settings, wanted))
     except (ValidationError, SettingsError) as error:
         fault = settings_fault(error, "BURSAR_")

@@ -102,7 +102,7 @@ class Deck:
             held,
             payment_id=payment,
             opens=registration(1, content=self.random.choice("cccd") * 64),
-            moves=moves(None, S.RECEIVED, S.RESERVED),
+            moves=moves(None, S.RECEIVED, S.SCHEDULED),
             if_refused=self.random.choice([S.REFUSED, None]),
         )
 
@@ -112,7 +112,7 @@ class Deck:
             return self._open()
         payment = self.random.choice(known)
         path = self.random.choice(
-            [(S.RESERVED, S.SUBMITTING), (S.RESERVED, S.CANCELLED), (S.SUBMITTING, S.FAILED)]
+            [(S.SCHEDULED, S.RESERVED), (S.SCHEDULED, S.CANCELLED), (S.RESERVED, S.CANCELLED)]
         )
         move: dict[str, object] = {"moves": moves(*path), "evidence_id": "line"}
         if path[1] is S.CANCELLED:
