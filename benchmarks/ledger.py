@@ -19,6 +19,7 @@ from benchmarks.report import Run, write_report
 from benchmarks.rounds import BOOKS, SMALL_ENTRIES, Plan, Rounds
 from benchmarks.server import server
 from ops.postgres import LocalPostgres, PostgresFailed
+from workers.memory import collect_seldom
 
 FULL = Plan(rounds=5, seconds=3, sizes=(1_000_000, 10_000_000))
 QUICK = Plan(rounds=2, seconds=1, sizes=(1_000_000,))
@@ -30,6 +31,7 @@ def main() -> int:
     """Run, report, and return 0, 1 where a bar was missed, or 2 where it could not be run."""
     options = _options()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    collect_seldom()  # As a worker does.
     try:
         run = asyncio.run(_run(options))
     except (OSError, RuntimeError, PostgresFailed) as error:

@@ -34,6 +34,8 @@ _TRANSIENT = (
     asyncpg.DeadlockDetectedError,
     asyncpg.LockNotAvailableError,
 )
+_RACED = "transactions_key_key"
+"""The guard of a change's key: another commit has taken it meanwhile, and a repeat will see it."""
 _MALFORMED = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
 _LOST = (
     OSError,
@@ -53,7 +55,7 @@ _LOST = (
 
 def is_transient(error: Exception) -> bool:
     """Tell whether the database rolled back for a reason that may be gone the next time."""
-    return isinstance(error, _TRANSIENT)
+    return isinstance(error, _TRANSIENT) or _is_raced(error)
 
 
 def is_cancelled(error: Exception) -> bool:
@@ -63,7 +65,13 @@ def is_cancelled(error: Exception) -> bool:
 
 def is_malformed(error: Exception) -> bool:
     """Tell whether the database rolled back because of what it was asked to write."""
-    return isinstance(error, _MALFORMED) or getattr(error, "sqlstate", None) == BUG
+    if getattr(error, "sqlstate", None) == BUG:
+        return True
+    return isinstance(error, _MALFORMED) and not _is_raced(error)
+
+
+def _is_raced(error: Exception) -> bool:
+    return isinstance(error, asyncpg.UniqueViolationError) and error.constraint_name == _RACED
 
 
 def is_lost(error: Exception) -> bool:

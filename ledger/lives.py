@@ -27,7 +27,7 @@ SUMMARY = """
            p.currency, p.request ->> 'reference' as reference, p.created_by, p.created_at,
            p.updated_at, p.content_hash, p.request, p.terms,
            case p.state
-             when 'refused' then coalesce(nullif(t.outcome, 'booked'), last.reason)
+             when 'refused' then coalesce(nullif(last.outcome, 'booked'), last.reason)
              when 'failed' then coalesce(sent.code, last.reason)
              when 'denied' then null
              when 'expired' then null
@@ -37,8 +37,9 @@ SUMMARY = """
            n.next_action, n.due_at
       from payments p
       left join payment_next n on n.id = p.id
-      left join transitions last on last.payment_id = p.id and last.seq = p.seq
-      left join transactions t on t.id = last.transaction_id
+      left join lateral (select x.reason, t.outcome
+                           from transitions x left join transactions t on t.id = x.transaction_id
+                          where x.payment_id = p.id and x.seq = p.seq limit 1) last on true
       left join lateral (select code from attempts where payment_id = p.id
                           order by ordinal desc limit 1) sent on true
       left join lateral (select kind from cases where payment_id = p.id and closed_at is null

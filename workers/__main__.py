@@ -19,6 +19,7 @@ from bursar.errors import BursarError, InvalidRequest
 from bursar.exit import leave
 from bursar.faults import UNSAFE, UnsafeSetup, settings_fault
 from workers.comparing import compare_books, compare_later
+from workers.memory import collect_seldom
 from workers.resources import Opening, open_resources
 from workers.schedules import keep_sweep_schedule, set_sweep_schedule
 from workers.serving import queues, workers
@@ -78,6 +79,7 @@ def main() -> int:
         strangers = set(wanted) - set(known)
         if strangers:
             parser.error(f"no queue {', '.join(sorted(strangers))}; there are {', '.join(known)}")
+        collect_seldom()
         asyncio.run(serve(settings, wanted))
     except (ValidationError, SettingsError) as error:
         fault = settings_fault(error, "BURSAR_")
