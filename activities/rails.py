@@ -169,6 +169,8 @@ class RailActivities:
     async def _claim(self, payment: Payment) -> Payment:
         """Commit the attempt before the first byte; whoever loses a race sees who has won.
 
+        Where it is held back and a person has just been called to that, the run is told of it.
+
         Raises:
             ApplicationError: It may not be handed over now; Temporal tries again later.
         """
@@ -191,9 +193,11 @@ class RailActivities:
                 ),
             )
         )
-        if written.held is not None:
-            raise await self._gate.held(payment, written.held)
-        return await self._conclusions.payment(payment.id)
+        later = await self._gate.held(payment, written.held) if written.held else None
+        now = await self._conclusions.payment(payment.id)
+        if later is not None and now.open_cases <= payment.open_cases:
+            raise later
+        return now
 
     async def _after_a_lost_try(self, call: Call) -> Standing:
         """Find out about a try whose answer nobody kept: the worker died, or took too long."""

@@ -67,6 +67,8 @@ async def test_a_payout_over_a_limit_calls_a_person_once_and_passes_when_the_lim
     payout = await opened(books, Bank([SWALLOWED], key_lifetime=DAY))
     cap = CapBody(currency="EUR", partner=BANK, per_payment_minor=1, reason="a test")
     await books.set_cap(cap, "ana")
+    told = await payout.submit()
+    assert (told.state, told.open_cases) == (S.RESERVED, 1)  # so that its run calls people
     for _ in range(3):
         await held_back(payout, "over_limit")
     (case,) = await books.open_cases(payout.request.id)

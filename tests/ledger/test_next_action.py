@@ -13,6 +13,7 @@ from bursar.payments import FINAL, PaymentState
 from ledger.oversight import Oversight
 from ledger.postgres import PostgresBooks
 from tests.ledger.driving import ACME, Driver
+from tests.ledger.gate import ALL
 
 S = PaymentState
 POLICY = Policy(
@@ -72,6 +73,41 @@ async def test_what_waits_for_people_or_its_time_is_due_a_step_after_that(
     row = await reader.fetchrow("SELECT * FROM payment_next WHERE id = 'po_waits'")
     assert row is not None
     assert row["due_at"] == EXPIRES + timedelta(seconds=7)
+
+
+async def test_what_a_pause_holds_back_is_not_late_before_it_could_look_again(
+    books_url: str, reader: asyncpg.Connection
+) -> None:
+    """INV-13: the pause is the alarm, and its end is no alarm for all that has waited for it."""
+    async with PostgresBooks.open(books_url) as books:
+        driver = Driver(books)
+        await driver.open_accounts()
+        await driver.deposit(ACME, 1_000_00)
+        await driver.open_payout("po_held", terms=terms())
+        await books.pause(ALL, "ana")
+        paused = await reader.fetchrow("SELECT * FROM payment_next")
+        await books.resume(ALL, "ana", is_admin=False)
+        resumed = await reader.fetchrow("SELECT n.*, s.resumed_at FROM payment_next n, pauses s")
+        await driver.open_payout("po_later", terms=terms())
+        assert (await due(reader, "po_later"))[1] == timedelta(seconds=7)
+    assert paused is not None
+    assert resumed is not None
+    assert (paused["is_paused"], resumed["is_paused"]) == (True, False)
+    assert resumed["due_at"] - resumed["resumed_at"] == timedelta(minutes=7, seconds=7)
+
+
+async def test_what_was_held_back_without_a_date_waits_to_pass(
+    books_url: str, reader: asyncpg.Connection
+) -> None:
+    async with PostgresBooks.open(books_url) as books:
+        driver = Driver(books)
+        await driver.open_accounts()
+        dateless = terms() | {"execute_at": None}
+        await driver.open_payout("po_waits", S.SCHEDULED, terms=dateless)
+        assert await due(reader, "po_waits") == (
+            "it is booked once it may pass",
+            timedelta(seconds=7),
+        )
 
 
 async def test_terms_of_an_earlier_release_are_read_with_the_defaults_of_the_policy(

@@ -8,15 +8,13 @@ bank answers when the test says so.
 from __future__ import annotations
 
 import asyncio
-import os
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
-from itertools import product
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import (
@@ -42,16 +40,12 @@ from ledger.postgres import PostgresBooks
 from partners.port import Partner
 from tests.payments import a_payout
 from tests.workflows.held import HeldBank, Script
+from tests.workflows.situations import Situation
 from workers.serving import WORKFLOWS
 
 S = PaymentState
-KINDS = ("native cancel", "cancel signal", "cancel update", "partner event")
 APPROVED_FROM = 1_000_00
-DUE_SECONDS = float(os.environ.get("BURSAR_DUE_SECONDS", "15"))
-"""How far off a date is that has to be reached while the worker is stopped, and not before: a
-machine that is so busy that twenty payouts take longer to open needs more."""
 TIMER_FIRED = EventType.EVENT_TYPE_TIMER_FIRED
-ORDERS: tuple[Literal["first", "last"], ...] = ("first", "last")
 PATIENCE_SECONDS = 200.0
 RULES = Rules(
     trust_signal_actors=True,
@@ -70,82 +64,6 @@ RULES = Rules(
         overdue_after=7200,
     ),
 )
-
-
-@dataclass(frozen=True)
-class Situation:
-    """Where a payout stands while messages arrive, and what else happens in that moment."""
-
-    name: str
-    waits_in: PaymentState | None
-    """The register's state to wait for before the worker stops; None: it is started after that."""
-    script: Callable[[], Script] = Script
-    partner: str = "bank"
-    needs_approval: bool = False
-    execute_in: float | None = None
-    asked: bool = False
-    """Whether the look-up, too, has to be under way."""
-    released: Literal["first", "last"] | None = None
-    """Whether the bank's answer comes before or after the messages, while the worker is stopped."""
-    timer_fires: bool = False
-    """Whether the payout's own timer ends while the worker is stopped."""
-
-
-def _answering() -> Script:
-    script = Script()
-    script.may_reply.set()
-    return script
-
-
-def _lost() -> Script:
-    script = Script(reply="unknown")
-    script.may_reply.set()
-    return script
-
-
-def _silent() -> Script:
-    script = Script(reply="unknown", found="unknown")
-    script.may_reply.set()
-    script.may_find.set()
-    return script
-
-
-SITUATIONS = (
-    Situation("before the first task", None),
-    Situation("awaiting approval", S.AWAITING_APPROVAL, needs_approval=True),
-    Situation("scheduled", S.SCHEDULED, execute_in=3600),
-    Situation("as its date comes", S.SCHEDULED, execute_in=DUE_SECONDS, timer_fires=True),
-    Situation("reserved, nobody takes the call", S.RESERVED, partner="idle"),
-    Situation("submitting", S.SUBMITTING),
-    *(
-        Situation(
-            f"submitting, {reply} comes {when}",
-            S.SUBMITTING,
-            script=partial(Script, reply=reply),
-            released=when,
-        )
-        for reply in ("accepted", "paid", "rejected", "unknown")
-        for when in ORDERS
-    ),
-    Situation("outcome unknown", S.OUTCOME_UNKNOWN, _lost, asked=True),
-    *(
-        Situation(
-            f"outcome unknown, the answer comes {when}",
-            S.OUTCOME_UNKNOWN,
-            _lost,
-            asked=True,
-            released=when,
-        )
-        for when in ORDERS
-    ),
-    Situation("submitted", S.SUBMITTED, _answering),
-    Situation("in review", S.IN_REVIEW, _silent),
-)
-
-
-def arrivals(together: int) -> list[tuple[str, ...]]:
-    """Return every ordered choice of up to so many messages, the same kind twice included."""
-    return [kinds for size in range(1, together + 1) for kinds in product(KINDS, repeat=size)]
 
 
 @dataclass
@@ -386,12 +304,11 @@ async def open_theatre(client: Client, books_url: str) -> AsyncIterator[Theatre]
         yield Theatre(client, books, {name: HeldBank(name) for name in ("bank", "idle")})
 
 
-async def play(theatre: Theatre, situation: Situation, together: int) -> list[Case]:
+async def play(
+    theatre: Theatre, situation: Situation, arriving: Sequence[tuple[str, ...]]
+) -> list[Case]:
     """Play a situation's cases: in place, stop the worker, send, start it again, let all end."""
-    cases = [
-        Case(situation, kinds, _request(situation), situation.script())
-        for kinds in arrivals(together)
-    ]
+    cases = [Case(situation, kinds, _request(situation), situation.script()) for kinds in arriving]
     idle = situation.partner == "idle"
     async with AsyncExitStack() as stack:
         if not idle:

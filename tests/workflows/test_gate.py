@@ -71,6 +71,17 @@ async def events_of(house: House, payment_id: str) -> int:
     return len((await handle.fetch_history()).events)
 
 
+async def calls_people(house: House, payment_id: str) -> None:
+    """Wait until Temporal's index shows that a payment needs somebody."""
+    client: Client = await temporal.connect(house.temporal_address, house.namespace)
+    handle = client.get_workflow_handle(names.workflow_id(payment_id))
+
+    async def needs_ops() -> bool:
+        return (await handle.describe()).typed_search_attributes.get(names.NEEDS_OPS) is True
+
+    await house.until(needs_ops)
+
+
 async def test_a_pause_under_load_lets_nothing_leave_until_the_resumption_and_then_all_settles(
     house: House, bursar: Bursar, books: asyncpg.Connection
 ) -> None:
@@ -142,6 +153,7 @@ async def test_an_approver_who_is_disabled_before_the_claim_lets_nothing_leave_a
     await resume(house, GBP)
     view = await house.shows(payout.id, "case")
     assert (view.payment.state, view.payment.code) == (S.RESERVED, "not_approved")
+    await calls_people(house, payout.id)
     assert (view.approvals_needed, view.approvals_given) == (1, 0)
     assert (await payout.cancel("ana", "send it anew")).verdict is Verdict.CANCELLED
     assert (await payout.result()).state is S.CANCELLED
@@ -159,6 +171,7 @@ async def test_a_payout_over_a_limit_waits_with_a_case_and_goes_on_when_the_limi
         second = await bursar.pay_out(a_payout(currency="KES", amount_minor=10_00))
         view = await house.shows(second.id, "case")
         assert view.payment.state is S.RESERVED
+        await calls_people(house, second.id)
         (shown,) = (await reader.rails()).caps
         assert (shown.per_day_minor, shown.claimed_today_minor) == (15_00, 10_00)
         await reader.set_limit(cap.model_copy(update={"per_day_minor": 20_00}))

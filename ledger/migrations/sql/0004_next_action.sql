@@ -21,13 +21,17 @@ language sql stable parallel safe set search_path = public, pg_temp as $$
               from jsonb_array_elements_text(terms #> '{policy,ask_again_after}') each) ladder
 $$;
 
--- A case that a person has closed buys an hour: who closes it has looked.
+-- A case that a person has closed buys an hour: who closes it has looked. What a pause has held
+-- back has seven minutes and a step after that to go on: it looks at the gate again after five,
+-- give or take a quarter, where many wait (`activities/gate.py::AGAIN_AFTER_MAX`).
 create view payment_next as
 select p.id, p.kind, p.tenant, p.state, p.seq, p.partner, p.created_at, p.updated_at,
        case p.state
          when 'received' then 'it is checked and held'
          when 'awaiting_approval' then 'people approve or deny it'
-         when 'scheduled' then 'it goes on at its time'
+         when 'scheduled' then case when p.terms ->> 'execute_at' is null
+                                    then 'it is booked once it may pass'
+                                    else 'it goes on at its time' end
          when 'reserved' then 'it is handed to the partner'
          when 'submitting' then case when a.sent_at is null then 'it is handed to the partner'
                                      else 'the partner answers' end
@@ -54,15 +58,10 @@ select p.id, p.kind, p.tenant, p.state, p.seq, p.partner, p.created_at, p.update
              + delay_of(p.terms, 'poll_every', interval '60 seconds') + s.outcome
            else p.updated_at + s.step
          end,
-         c.closed_at + interval '1 hour') as due_at,
+         c.closed_at + interval '1 hour',
+         g.resumed_at + interval '7 minutes' + s.step) as due_at,
        c.open as has_open_case,
-       p.state in ('reserved', 'scheduled', 'submitting') and a.sent_at is null
-       and exists (
-           select from pauses s
-            where s.resumed_at is null
-              and (s.scope = 'all' or s.scope = 'partner' and s.name = p.partner
-                   or s.scope = 'currency' and s.name = p.currency
-                   or s.scope = 'tenant' and s.name = p.tenant)) as is_paused
+       g.paused as is_paused
   from payments p
   cross join lateral (
        select delay_of(p.terms, 'step_within', interval '60 seconds') as step,
@@ -73,6 +72,15 @@ select p.id, p.kind, p.tenant, p.state, p.seq, p.partner, p.created_at, p.update
   cross join lateral (
        select coalesce(bool_or(k.closed_at is null), false) as open, max(k.closed_at) as closed_at
          from cases k where k.payment_id = p.id) c
+  cross join lateral (
+       select coalesce(bool_or(o.resumed_at is null), false) as paused,
+              max(o.resumed_at) as resumed_at
+         from pauses o
+        where p.state in ('reserved', 'scheduled', 'submitting') and a.sent_at is null
+          and coalesce(o.resumed_at, 'infinity') > p.updated_at
+          and (o.scope = 'all' or o.scope = 'partner' and o.name = p.partner
+               or o.scope = 'currency' and o.name = p.currency
+               or o.scope = 'tenant' and o.name = p.tenant)) g
  where p.state not in
     ('settled', 'returned', 'refused', 'denied', 'expired', 'cancelled', 'failed');
 
