@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 CLI_VERSION = "1.5.1"
@@ -22,6 +23,8 @@ BUILD_SECONDS_MAX = 1800.0
 REPORT_EVERY_SECONDS = 5.0
 
 Say = Callable[[str], None]
+Way = Callable[[Path, dict[str, str], Say], Path | str]
+"""Makes a binary in a folder, and returns it or the reason why there is none."""
 
 
 class TemporalNotFound(Exception):
@@ -29,13 +32,17 @@ class TemporalNotFound(Exception):
 
 
 def find_temporal(
-    say: Say = lambda _: None, *, environment: Mapping[str, str] | None = None
+    say: Say = lambda _: None,
+    *,
+    environment: Mapping[str, str] | None = None,
+    download_silence_seconds_max: float = DOWNLOAD_SILENCE_SECONDS_MAX,
 ) -> Path:
     """Return a working `temporal` binary, fetching or building it if need be.
 
     Args:
         say: Told in plain sentences what is done, and how far it is.
         environment: Taken instead of the process's own.
+        download_silence_seconds_max: A download of which nothing arrives for so long is given up.
 
     Raises:
         TemporalNotFound: No way led to a binary.
@@ -49,7 +56,8 @@ def find_temporal(
     if ready:
         return ready
     with _only_one(cache / "temporal.lock", say):
-        return _cached(cache) or _fetched(cache, env, say)
+        download = partial(_download, silence_seconds_max=download_silence_seconds_max)
+        return _cached(cache) or _fetched(cache, (download, _build), env, say)
 
 
 def cache_directory(environment: Mapping[str, str]) -> Path:
@@ -103,10 +111,10 @@ def _only_one(lock: Path, say: Say) -> Iterator[None]:
         yield
 
 
-def _fetched(cache: Path, env: dict[str, str], say: Say) -> Path:
+def _fetched(cache: Path, ways: tuple[Way, ...], env: dict[str, str], say: Say) -> Path:
     target = cache / f"temporal-{CLI_VERSION}"
     reasons = ["BURSAR_TEMPORAL_CLI is not set", "`temporal` is not on PATH", f"none in {cache}"]
-    for way in (_download, _build):
+    for way in ways:
         workshop = cache / f"making-{os.getpid()}"
         workshop.mkdir(exist_ok=True)
         try:
@@ -137,7 +145,9 @@ asyncio.run(main())
 """
 
 
-def _download(workshop: Path, env: dict[str, str], say: Say) -> Path | str:
+def _download(
+    workshop: Path, env: dict[str, str], say: Say, *, silence_seconds_max: float
+) -> Path | str:
     """Let the SDK download its binary; give up soon where nothing arrives."""
     say("Looking for a download of Temporal's dev server …")
     loader = subprocess.Popen(  # noqa: S603  our own interpreter and script
@@ -152,7 +162,7 @@ def _download(workshop: Path, env: dict[str, str], say: Say) -> Path | str:
         now, size_now = time.monotonic(), _bytes_in(workshop)
         if size_now > size:
             size, grown_at = size_now, now
-        if now - grown_at > DOWNLOAD_SILENCE_SECONDS_MAX or now - begun > DOWNLOAD_SECONDS_MAX:
+        if now - grown_at > silence_seconds_max or now - begun > DOWNLOAD_SECONDS_MAX:
             loader.kill()
             loader.wait()
             return "the SDK's download did not get anywhere (no network?)"

@@ -12,6 +12,8 @@ from tests.gateway.stand import Gateway, register_payout
 
 EUR = {"scope": "currency", "name": "EUR", "reason": "wrong rates"}
 LIMIT = {"currency": "EUR", "per_day_minor": 5_000_00, "reason": "new rail"}
+PAUSE = "/v1/rails/pause"
+UNKNOWN = ("invalid_request", "name")  # of the right form, but nothing of that name is there
 
 
 @pytest.fixture
@@ -78,32 +80,32 @@ async def test_a_person_is_disabled_once(rail: Gateway) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "body", "field"),
+    ("path", "body", "code", "field"),
     [
-        ("/v1/rails/pause", {"scope": "partner", "name": "bonk", "reason": "x"}, "name"),
-        ("/v1/rails/pause", {"scope": "tenant", "name": "mian", "reason": "x"}, "name"),
-        ("/v1/rails/pause", {"scope": "partner", "reason": "x"}, None),
-        ("/v1/rails/pause", {"scope": "all", "name": "EUR", "reason": "x"}, None),
-        ("/v1/rails/pause", {"scope": "currency", "name": "eur", "reason": "x"}, None),
-        ("/v1/rails/pause", {"scope": "everything", "reason": "x"}, "scope"),
-        ("/v1/rails/pause", {**EUR, "by": "chief"}, "by"),
-        ("/v1/rails/pause", {"scope": "all"}, "reason"),
-        ("/v1/rails/resume", {"scope": "partner", "name": "bonk", "reason": "x"}, "name"),
-        ("/v1/limits", {**LIMIT, "currency": "XXX"}, "currency"),
-        ("/v1/limits", {**LIMIT, "per_day_minor": -1}, "per_day_minor"),
-        ("/v1/limits", {**LIMIT, "per_day_minor": 1.5}, "per_day_minor"),
-        ("/v1/limits", {**LIMIT, "per_day_minor": 2**63}, "per_day_minor"),
-        ("/v1/limits", {**LIMIT, "partner": "bonk"}, "name"),
-        ("/v1/people/disable", {"name": "", "reason": "x"}, "name"),
+        (PAUSE, {"scope": "partner", "name": "bonk", "reason": "x"}, *UNKNOWN),
+        (PAUSE, {"scope": "tenant", "name": "mian", "reason": "x"}, *UNKNOWN),
+        (PAUSE, {"scope": "partner", "reason": "x"}, "invalid", None),
+        (PAUSE, {"scope": "all", "name": "EUR", "reason": "x"}, "invalid", None),
+        (PAUSE, {"scope": "currency", "name": "eur", "reason": "x"}, "currency_invalid", None),
+        (PAUSE, {"scope": "everything", "reason": "x"}, "choice_invalid", "scope"),
+        (PAUSE, {**EUR, "by": "chief"}, "unknown_field", "by"),
+        (PAUSE, {"scope": "all"}, "missing", "reason"),
+        ("/v1/rails/resume", {"scope": "partner", "name": "bonk", "reason": "x"}, *UNKNOWN),
+        ("/v1/limits", {**LIMIT, "currency": "XXX"}, "currency_invalid", "currency"),
+        ("/v1/limits", {**LIMIT, "per_day_minor": -1}, "out_of_range", "per_day_minor"),
+        ("/v1/limits", {**LIMIT, "per_day_minor": 1.5}, "type_invalid", "per_day_minor"),
+        ("/v1/limits", {**LIMIT, "per_day_minor": 2**63}, "out_of_range", "per_day_minor"),
+        ("/v1/limits", {**LIMIT, "partner": "bonk"}, *UNKNOWN),
+        ("/v1/people/disable", {"name": "", "reason": "x"}, "invalid", "name"),
     ],
     ids=str,
 )
 async def test_what_does_not_fit_is_refused_and_changes_nothing(
-    rail: Gateway, path: str, body: dict[str, Any], field: str | None
+    rail: Gateway, path: str, body: dict[str, Any], code: str, field: str | None
 ) -> None:
     name = "operator" if "rails" in path else "root"
     answer = await rail.as_(name, "POST", path, json=body)
     told = answer.json()
-    assert (answer.status_code, told["code"], told["field"]) == (422, "invalid_request", field)
+    assert (answer.status_code, told["code"], told["field"]) == (422, code, field)
     shown = (await rail.as_("reader", "GET", "/v1/rails")).json()
     assert (shown["pauses"], shown["caps"]) == ([], [])

@@ -19,6 +19,7 @@ printf '#!/bin/sh\\necho temporal version built\\n' > "$GOBIN/temporal"
 FAILING_GO = (
     '#!/bin/sh\nif [ "$1" = env ]; then echo go1.26.0; exit; fi\necho no such module >&2\nexit 1\n'
 )
+SILENCE_SECONDS = 0.5  # nothing ever arrives from `nowhere`
 OLD_GO = "#!/bin/sh\necho go1.19.8\n"
 
 
@@ -86,7 +87,9 @@ def test_with_nothing_there_it_is_built_once_and_then_cached(
 ) -> None:
     go = program(tmp_path / "path" / "go", SILENT_GO)
     said: list[str] = []
-    built = find_temporal(said.append, environment=environment)
+    built = find_temporal(
+        said.append, environment=environment, download_silence_seconds_max=SILENCE_SECONDS
+    )
     assert built == tmp_path / "cache" / "bursar" / "bin" / f"temporal-{CLI_VERSION}"
     assert any("Building" in line for line in said)
     assert {each.name for each in built.parent.iterdir()} == {built.name, "temporal.lock"}
@@ -104,7 +107,7 @@ def test_when_all_fails_the_error_says_why_and_what_to_do(
     if script is not None:
         program(tmp_path / "path" / "go", script)
     with pytest.raises(TemporalNotFound, match=reason) as failed:
-        find_temporal(environment=environment)
+        find_temporal(environment=environment, download_silence_seconds_max=SILENCE_SECONDS)
     for advice in ("install Go", "docs.temporal.io", "BURSAR_TEMPORAL_CLI"):
         assert advice in str(failed.value)
     assert not list((tmp_path / "cache" / "bursar" / "bin").glob("making-*"))
