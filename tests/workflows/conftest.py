@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -27,15 +27,20 @@ async def funded_house(
     *,
     mode: str = "keys_and_lookup",
     rules: str = RULES,
+    bank: Mapping[str, str] | None = None,
 ) -> AsyncIterator[House]:
     """Open a house with a database of its own and money in its wallets."""
     database = temporal.unique("house").replace("-", "_")
     await run_sql(postgres.admin_url, f"CREATE DATABASE {database} TEMPLATE {template}")
     directory = Path(tempfile.mkdtemp(prefix="bursar-house-"))
     books_url = postgres.url(database, user=WRITER, password=LOGIN_PASSWORD)
-    bank, adapter = {"BANK_MODE": mode}, {"PARTNER_SIMULATOR_MODE": mode}
     async with open_house(
-        directory, temporal, books_url, bank=bank, adapter=adapter, rules=rules
+        directory,
+        temporal,
+        books_url,
+        bank={"BANK_MODE": mode, **(bank or {})},
+        adapter={"PARTNER_SIMULATOR_MODE": mode},
+        rules=rules,
     ) as house:
         await house.fund(*WALLETS)
         yield house

@@ -20,6 +20,9 @@ S = PaymentState
 NEEDS_ONE = 1_000_00
 """An amount in GBP for which the house's rules want one approval."""
 
+PATIENT = {"BANK_SLOW_PAID_SECONDS": "15"}
+"""So slow that a busy machine, too, asks to cancel before the bank has paid."""
+
 NOT_LIVED = {("payout", "received", "cancelled"), ("transfer", "received", "cancelled")}
 """A payment leaves `received` in the commit that registers it, so nobody can be in between."""
 
@@ -33,7 +36,7 @@ async def own(
     postgres: LocalPostgres, template: str, temporal: LocalTemporal
 ) -> AsyncIterator[House]:
     """A house of this file, whose bank and worker may be stopped."""
-    async with funded_house(postgres, template, temporal) as house:
+    async with funded_house(postgres, template, temporal, bank=PATIENT) as house:
         async with house.reader() as reader:
             wallets = ["wallet/poor/GBP", "wallet/bolt/GBP"]
             await reader.open_accounts([(path, "main") for path in wallets])
