@@ -74,7 +74,7 @@ def _show_cases(console: Console, summary: Summary) -> None:
         return
     shown = table("payment", "case", ("what", "fold"), title="Open cases, for a person to look at")
     for payment, kind, detail in summary.cases[:SHOWN_MAX]:
-        shown.add_row(cell(payment or "none of ours"), cell(kind), cell(detail))
+        shown.add_row(cell(payment or "none"), cell(kind), cell(detail))
     _print(console, shown)
 
 
