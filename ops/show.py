@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from bursar.cli.output import amount, cell, state_cell, table
@@ -31,6 +32,11 @@ def show_summary(console: Console, summary: Summary, acts: Mapping[str, str]) ->
     _show_verdict(console, summary)
 
 
+def _print(console: Console, shown: Table) -> None:
+    console.print()  # a table's title follows the last line of the one before otherwise
+    console.print(shown)
+
+
 def _show_states(console: Console, summary: Summary) -> None:
     kinds = ("payout", "transfer")
     counts: dict[PaymentState, dict[str, int]] = {}
@@ -41,7 +47,7 @@ def _show_states(console: Console, summary: Summary) -> None:
     for state in PaymentState:
         if state in counts:
             shown.add_row(state_cell(state), *(str(counts[state][kind]) for kind in kinds))
-    console.print(shown)
+    _print(console, shown)
 
 
 def _show_sums(console: Console, summary: Summary) -> None:
@@ -52,7 +58,7 @@ def _show_sums(console: Console, summary: Summary) -> None:
     for currency, sums in summary.sums_by_currency.items():
         cells = [amount(sums[s.value], currency) if s.value in sums else "" for s in states]
         shown.add_row(currency, *cells)
-    console.print(shown)
+    _print(console, shown)
 
 
 def _show_people(console: Console, acts: Mapping[str, str]) -> None:
@@ -60,7 +66,7 @@ def _show_people(console: Console, acts: Mapping[str, str]) -> None:
     for key, answer in acts.items():
         payment, verb, by = key.split(" ")
         shown.add_row(payment, verb, by, answer)
-    console.print(shown)
+    _print(console, shown)
 
 
 def _show_cases(console: Console, summary: Summary) -> None:
@@ -68,8 +74,8 @@ def _show_cases(console: Console, summary: Summary) -> None:
         return
     shown = table("payment", "case", ("what", "fold"), title="Open cases, for a person to look at")
     for payment, kind, detail in summary.cases[:SHOWN_MAX]:
-        shown.add_row(cell(payment), cell(kind), cell(detail))
-    console.print(shown)
+        shown.add_row(cell(payment or "none"), cell(kind), cell(detail))
+    _print(console, shown)
 
 
 def _show_speed(console: Console, summary: Summary) -> None:
@@ -81,7 +87,7 @@ def _show_speed(console: Console, summary: Summary) -> None:
     shown.add_row("longest history of a payout", _or_none(events["payout"], "events"))
     shown.add_row("longest history of a transfer", _or_none(events["transfer"], "events"))
     shown.add_row("all in all", f"{summary.seconds_total:.1f} s")
-    console.print(shown)
+    _print(console, shown)
 
 
 def _or_none(value: float | None, unit: str) -> str:
@@ -109,7 +115,7 @@ def _show_books(console: Console, summary: Summary) -> None:
             amount(tie.balance_bank, tie.currency),
             Text("agree", "green") if tie.agrees else Text(f"{tie.differences} differ", "red"),
         )
-    console.print(shown)
+    _print(console, shown)
     for each in summary.comparison.differences[:SHOWN_MAX]:
         money = f"{amount(each.amount_minor, each.currency)} {each.currency}"
         console.print(cell(f"  only in {each.side}: {each.subject} {money}", "red"))
@@ -145,9 +151,10 @@ def show_where_to_look(console: Console, addresses: Addresses, logs: str) -> Non
         "Logs": logs,
         "One payment": f"{BURSAR} payouts show po_two_approvals",
         "Lists": f"{BURSAR} payouts list --state failed",
+        "Open cases": f"{BURSAR} cases list",
         "The books": f"{BURSAR} accounts   and   {BURSAR} books check",
     }
     shown = table("where to look", ("", "fold"))
     for what, where in lines.items():
         shown.add_row(what, where)
-    console.print(shown)
+    _print(console, shown)
