@@ -22,6 +22,7 @@ from checker.rows import (
     BankLine,
     BankPayout,
     Case,
+    Disabled,
     Entry,
     Event,
     Guards,
@@ -64,6 +65,7 @@ class Facts:
     words: Sequence[Word] = ()
     events: Sequence[Event] = ()
     approvals: Sequence[Approval] = ()
+    disabled: Sequence[Disabled] = ()
     notes: Sequence[Note] = ()
     cases: Sequence[Case] = ()
     outbox: Sequence[Outgoing] = ()

@@ -151,6 +151,8 @@ class Event(NamedTuple):
     received_at: datetime
     applied_at: datetime | None
     verdict: str | None
+    set_aside_at: datetime | None
+    """Since when it waits for a person, after it had failed again and again."""
 
 
 class Approval(NamedTuple):
@@ -163,6 +165,13 @@ class Approval(NamedTuple):
     content_hash: str
     rule_version: str
     reason: str | None
+    at: datetime
+
+
+class Disabled(NamedTuple):
+    """A person whose approvals count for no claim since then."""
+
+    principal: str
     at: datetime
 
 

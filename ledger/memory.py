@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from bursar.errors import ContentConflict
 from bursar.ids import payment_of
+from bursar.payments import PaymentState
 from bursar.reports import PartnerEvent
 from ledger.accounts import side
 from ledger.books import (
@@ -21,21 +22,20 @@ from ledger.books import (
     CaseRow,
     PartnerWord,
     Payment,
+    Permit,
     StoredEvent,
+    Unsendable,
 )
+from ledger.memory_acts import MemoryActs
+from ledger.memory_evidence import MemoryEvidence
 from ledger.memory_journal import MemoryAccount
-from ledger.memory_register import Clock, MemoryRegister, wall_clock
+from ledger.memory_register import DEFINITE_NO
 
 RELAY_LEASE = timedelta(seconds=15)
 
 
-class MemoryBooks(MemoryRegister):
-    """`ledger.books.Books` without a database."""
-
-    def __init__(self, clock: Clock = wall_clock) -> None:
-        """Begin with empty books; the clock decides every moment and must never go back."""
-        super().__init__(clock)
-        self._leases: dict[int, datetime] = {}
+class MemoryBooks(MemoryActs, MemoryEvidence):
+    """`ledger.books.Books` without a database; its clock decides every moment."""
 
     async def open_accounts(self, accounts: Sequence[AccountToOpen]) -> None:
         """Open accounts that do not exist yet; see the port."""
@@ -68,25 +68,40 @@ class MemoryBooks(MemoryRegister):
 
     async def payment(self, payment_id: str) -> Payment | None:
         """Return a payment's row, or None."""
-        return self.payments.get(payment_id)
+        payment = self.payments.get(payment_id)
+        if payment is None:
+            return None
+        return payment.model_copy(update={"open_cases": len(await self.open_cases(payment_id))})
 
     async def attempts(self, payment_id: str) -> list[AttemptRow]:
         """Return a payment's attempts, oldest first."""
-        mine = [row for row in self.attempts_by_key.values() if row.payment_id == payment_id]
-        return sorted(mine, key=lambda row: row.ordinal)
+        return sorted(self.attempts_of(payment_id), key=lambda row: row.ordinal)
 
-    async def mark_sent(self, attempt_key: str) -> datetime | None:
-        """Record that bytes may leave from now on; None where that was recorded already."""
+    async def mark_sent(self, attempt_key: str) -> Permit:
+        """Record that bytes may leave from now on, unless they may not; see the port."""
         row = self._attempt(attempt_key)
-        if row.sent_at is not None:
-            return None
-        now = self.clock()
-        self.change_attempt(attempt_key, sent_at=now, first_sent_at=row.first_sent_at or now)
-        return now
+        refusal = self._unsendable(row)
+        if refusal is not None:
+            return Permit(fence=None, refusal=refusal)
+        now, fence = self.clock(), row.fence + 1
+        self.change_attempt(
+            attempt_key, sent_at=now, first_sent_at=row.first_sent_at or now, fence=fence
+        )
+        return Permit(fence=fence, refusal=None)
 
-    async def mark_unsent(self, attempt_key: str, sent_at: datetime) -> bool:
-        """Record that certainly nothing left after all, if the mark is still that one."""
-        if self._attempt(attempt_key).sent_at != sent_at:
+    def _unsendable(self, row: AttemptRow) -> Unsendable | None:
+        payment = self.payments[row.payment_id]
+        if payment.state is not PaymentState.SUBMITTING or row.result in DEFINITE_NO:
+            return Unsendable.ENDED
+        if row.sent_at is not None:
+            return Unsendable.SENT
+        paused = self.gate.is_paused(row.partner, payment.currency, payment.tenant)
+        return Unsendable.PAUSED if paused else None
+
+    async def mark_unsent(self, attempt_key: str, fence: int) -> bool:
+        """Record that certainly nothing left after all, if that permission is the newest."""
+        row = self._attempt(attempt_key)
+        if row.fence != fence or row.sent_at is None:
             return False
         self.change_attempt(attempt_key, sent_at=None)
         return True
@@ -137,16 +152,18 @@ class MemoryBooks(MemoryRegister):
         waiting = [
             row
             for row_id, row in self.events.items()
-            if row.applied_at is None and self._leases.get(row_id, now) <= now
+            if row.applied_at is None
+            and row_id not in self.set_aside
+            and self.leases.get(row_id, now) <= now
         ][:limit]
-        self._leases.update({row.row_id: now + RELAY_LEASE for row in waiting})
+        self.leases.update({row.row_id: now + RELAY_LEASE for row in waiting})
         return waiting
 
     async def mark_taken(self, row_id: int) -> None:
         """Record that a workflow has taken notice of an event."""
         stored, now = self.events[row_id], self.clock()
         self.events[row_id] = stored.model_copy(update={"taken_at": stored.taken_at or now})
-        self._leases[row_id] = now + max(timedelta(minutes=5), now - stored.received_at)
+        self.leases[row_id] = now + max(timedelta(minutes=5), now - stored.received_at)
 
     async def event(self, row_id: int) -> StoredEvent | None:
         """Return one stored event."""
@@ -157,7 +174,9 @@ class MemoryBooks(MemoryRegister):
         mine = [
             row
             for row in self.events.values()
-            if row.payment_id == payment_id and row.applied_at is None
+            if row.payment_id == payment_id
+            and row.applied_at is None
+            and row.row_id not in self.set_aside
         ]
         return sorted(mine, key=lambda row: (row.event.occurred_at, row.row_id))
 

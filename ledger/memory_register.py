@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from bursar.errors import ContentConflict
 from bursar.payments import PAYOUT_MOVES, TRANSFER_MOVES, PaymentKind, PaymentState
@@ -22,17 +22,24 @@ from ledger.changes import (
     AttemptOpened,
     AttemptReopened,
     Change,
+    HeldBack,
+    Leg,
     Move,
     Refusal,
     Registration,
     Written,
 )
+from ledger.evidence import PartnerLine
+from ledger.memory_gate import BOOKS_TRANSFER, MemoryGate, gates_of, is_due
 from ledger.memory_journal import Journal
+
+if TYPE_CHECKING:
+    from ledger.memory_evidence import MemoryCaseWord
 
 Clock = Callable[[], datetime]
 
 _MOVES = {PaymentKind.PAYOUT: PAYOUT_MOVES, PaymentKind.TRANSFER: TRANSFER_MOVES}
-_DEFINITE_NO = {"rejected", "not_sent", "throttled", "not_found", "never_moved"}
+DEFINITE_NO = {"rejected", "not_sent", "throttled", "not_found", "never_moved"}
 
 
 class MemoryTransaction(NamedTuple):
@@ -70,6 +77,7 @@ class MemoryRegister:
             clock: The one clock that decides; it must never go back.
         """
         self.journal = Journal()
+        self.gate = MemoryGate()
         self.transactions: dict[str, MemoryTransaction] = {}
         self.transitions: list[MemoryTransition] = []
         self.payments: dict[str, Payment] = {}
@@ -78,14 +86,21 @@ class MemoryRegister:
         self.words_kept: list[PartnerWord] = []
         self.events: dict[int, StoredEvent] = {}
         self.verdicts: dict[int, str] = {}
+        self.leases: dict[int, datetime] = {}
+        self.set_aside: set[int] = set()
+        self.lines_noted: dict[tuple[str, str], PartnerLine] = {}
         self.approvals_kept: list[ApprovalRow] = []
         self.notes: dict[tuple[str, str], tuple[str, str, str]] = {}
         self.cases: list[CaseRow] = []
+        self.cases_opened_by: dict[int, MemoryTransaction] = {}
+        self.case_owners: dict[int, str] = {}
+        self.case_words: dict[tuple[int, str, str], MemoryCaseWord] = {}
         self.clock = clock
 
     async def write(self, change: Change) -> Written:
         """Write a change once; see the port."""
         batch.check(change)
+        gates = gates_of(change)
         objection = self.journal.objection(change) or self._objection(change)
         if objection is not None:
             raise ValueError(f"{change.key}: {objection}")
@@ -101,6 +116,9 @@ class MemoryRegister:
             raise ContentConflict(change.key)
         if self._is_stale(change):
             return Written(key=change.key, state=self._state(change), stale=True)
+        held = self._held(change, gates)
+        if held is not None:
+            return Written(key=change.key, state=self._state(change), held=held)
         refusal = self.journal.refusal(change, self._was_refused) if change.legs else None
         moves = self._moves(change, refusal)
         self._check_moves(change, moves)
@@ -138,10 +156,69 @@ class MemoryRegister:
         return bool(there and change.opens and there.content_hash != change.opens.content_hash)
 
     def _is_stale(self, change: Change) -> bool:
-        """Tell whether a payment is elsewhere, or an event was taken account of already."""
+        """Tell whether a payment is elsewhere, an event taken account of, or a fence too old."""
         if change.moves and self._state(change) is not change.moves[0].before:
             return True
+        if isinstance(change.attempt, AttemptClosed | AttemptReopened):
+            row = self.attempts_by_key.get(change.attempt.key)
+            if row is not None and change.attempt.fence not in (None, row.fence):
+                return True
         return any(self.events[row_id].applied_at is not None for row_id in change.applies_events)
+
+    def _held(self, change: Change, gates: int) -> HeldBack | None:
+        """Return why money may not leave now.
+
+        Raises:
+            ValueError: It claims other content than the payment's, or not the next attempt.
+        """
+        if self._is_paused(change, gates):
+            return HeldBack.PAUSED
+        payment, claim = self.payments.get(change.payment_id or ""), change.attempt
+        if payment is None or not isinstance(claim, AttemptOpened):
+            return None
+        if claim.content_hash != payment.content_hash:
+            raise ValueError(f"{change.key}: it claims other content than the payment has")
+        last = max((a.ordinal for a in self.attempts_of(payment.id)), default=0)
+        if claim.ordinal != last + 1:
+            raise ValueError(f"{change.key}: attempt {claim.ordinal} is not the next one")
+        return self._held_by_terms(payment, claim.partner)
+
+    def _held_by_terms(self, payment: Payment, partner: str) -> HeldBack | None:
+        now = self.clock()
+        if not is_due(payment, now):
+            return HeldBack.NOT_DUE
+        rule = payment.terms.get("approvals")
+        if isinstance(rule, dict) and rule.get("number") is not None:
+            given = self.gate.approvals_given(payment, self.approvals_kept)
+            if given < int(rule["number"]):
+                return HeldBack.NOT_APPROVED
+        day = now.astimezone(UTC).date()
+        caps = self.gate.caps_of(payment, partner)
+        fits = all(cap.has_room(payment.amount_minor, day) for cap in caps)
+        return None if fits else HeldBack.OVER_LIMIT
+
+    def _is_paused(self, change: Change, gates: int) -> bool:
+        """Tell whether a claim, a resend or a transfer's booking is stopped."""
+        payment = self.payments.get(change.payment_id or "")
+        of = payment or change.opens
+        if of is None or gates == 0:
+            return False
+        if gates == BOOKS_TRANSFER:
+            return self.gate.is_paused(None, of.currency, of.tenant)
+        partner = None
+        if isinstance(change.attempt, AttemptOpened):
+            partner = change.attempt.partner
+        elif change.attempt is not None and change.attempt.key in self.attempts_by_key:
+            partner = self.attempts_by_key[change.attempt.key].partner
+        return (
+            payment is not None
+            and partner is not None
+            and self.gate.is_paused(partner, of.currency, of.tenant)
+        )
+
+    def attempts_of(self, payment_id: str) -> list[AttemptRow]:
+        """Return a payment's attempts in the order in which they were opened."""
+        return [row for row in self.attempts_by_key.values() if row.payment_id == payment_id]
 
     def _moves(self, change: Change, refusal: Refusal | None) -> list[Move]:
         """Return the moves that come to pass: a refused change still enters the register."""
@@ -169,10 +246,10 @@ class MemoryRegister:
     def _check_attempt(self, change: Change) -> None:
         attempt = change.attempt
         if isinstance(attempt, AttemptOpened):
-            mine = [a for a in self.attempts_by_key.values() if a.payment_id == change.payment_id]
+            mine = self.attempts_of(change.payment_id or "")
             taken = attempt.key in self.attempts_by_key
             if taken or any(
-                a.ordinal == attempt.ordinal or a.result not in _DEFINITE_NO for a in mine
+                a.ordinal == attempt.ordinal or a.result not in DEFINITE_NO for a in mine
             ):
                 raise ValueError(f"{change.key}: the payment has a live attempt already")
         elif attempt is not None:
@@ -238,18 +315,22 @@ class MemoryRegister:
                 wire_hash=attempt.wire_hash,
                 opened_at=at,
                 sent_at=None,
+                fence=0,
                 first_sent_at=None,
                 result=None,
                 partner_ref=None,
                 code=None,
             )
+            payment = self.payments[change.payment_id or ""]
+            self.gate.count(payment, attempt.partner, at.astimezone(UTC).date())
         elif isinstance(attempt, AttemptClosed):
             ref = attempt.partner_ref or self.attempts_by_key[attempt.key].partner_ref
             self.change_attempt(
                 attempt.key, result=attempt.result, code=attempt.code, partner_ref=ref
             )
         elif isinstance(attempt, AttemptReopened):
-            self.change_attempt(attempt.key, sent_at=None)
+            fence = self.attempts_by_key[attempt.key].fence + 1
+            self.change_attempt(attempt.key, sent_at=None, fence=fence)
 
     def change_attempt(self, key: str, **changed: object) -> None:
         """Change what is known of an attempt."""
@@ -263,23 +344,24 @@ class MemoryRegister:
         )
 
     def _keep_cases(self, written: MemoryTransaction) -> None:
+        """Close a payment's cases and open new ones; money in suspense keeps its case open."""
         change = written.change
-        if change.closes_cases:
-            closing = {
-                "closed_at": written.at,
-                "closed_by": change.actor,
-                "resolution": change.reason,
-            }
-            self.cases = [
-                case.model_copy(update=closing)
-                if case.payment_id == change.payment_id and case.closed_at is None
-                else case
-                for case in self.cases
-            ]
+        closing = {
+            "closed_at": written.at,
+            "closed_by": change.actor,
+            "resolution": change.reason,
+        }
+        for place, case in enumerate(self.cases):
+            mine = case.payment_id == change.payment_id and case.closed_at is None
+            is_free = change.key.startswith(f"case/{case.id}/") or not self.case_money(case.id)
+            if change.closes_cases and mine and is_free:
+                self.cases[place] = case.model_copy(update=closing)
         if change.case is not None:
+            case_id = len(self.cases) + 1
+            self.cases_opened_by[case_id] = written
             self.cases.append(
                 CaseRow(
-                    id=len(self.cases) + 1,
+                    id=case_id,
                     payment_id=change.payment_id,
                     kind=change.case.kind,
                     detail=change.case.detail,
@@ -290,3 +372,10 @@ class MemoryRegister:
                     resolution=None,
                 )
             )
+
+    def case_money(self, case_id: int) -> Leg | None:
+        """Return what a case has put into suspense, and where; None: it moved no money there."""
+        opened = self.cases_opened_by.get(case_id)
+        legs = opened.change.legs if opened else ()
+        there = (leg for leg in legs if leg.account.startswith("suspense/") and leg.delta)
+        return next(there, None)

@@ -48,19 +48,22 @@ def orphans(facts: Facts) -> Iterator[Finding]:
 
 def came_back(facts: Facts) -> Iterator[Finding]:
     """INV-16: returns are of a settled payout, name it, and sum to no more than was settled."""
-    for move in facts.transitions:
-        payment = facts.payment.get(move.payment_id)
-        if move.after != "returned" or payment is None:
+    total: dict[str, int] = defaultdict(int)
+    for transaction in facts.transactions:
+        payment = facts.payment.get(transaction.payment_id or "")
+        if transaction.kind != "return" or payment is None:
             continue
-        entries = facts.entries_of.get(move.transaction_id, [])
+        entries = facts.entries_of.get(transaction.id, [])
         back = [e for e in entries if _path(facts, e) == payment.account]
-        amount = sum(entry.delta for entry in back)
-        if move.before != "settled" or amount <= 0:
-            yield Finding(payment.id, "is returned without a return of money")
-        if amount > payment.amount_minor:
-            yield Finding(payment.id, f"{amount} came back, more than was settled")
+        total[payment.id] += sum(entry.delta for entry in back)
         if any(entry.hold_id is None for entry in back):
             yield Finding(payment.id, "its return names no original")
+    for payment_id, amount in total.items():
+        if amount > facts.payment[payment_id].amount_minor:
+            yield Finding(payment_id, f"{amount} came back, more than was settled")
+    for move in facts.transitions:
+        if move.after == "returned" and (move.before != "settled" or total[move.payment_id] <= 0):
+            yield Finding(move.payment_id, "is returned without a return of money")
 
 
 def _path(facts: Facts, entry: Entry) -> str | None:

@@ -11,7 +11,18 @@ from checker.facts import Facts
 from checker.findings import Finding
 from checker.rows import Account, Entry, Guards, Transaction
 
-FROZEN_TABLES = ("transactions", "entries", "transitions", "approvals", "notes", "partner_words")
+FROZEN_TABLES = (
+    "transactions",
+    "entries",
+    "transitions",
+    "approvals",
+    "notes",
+    "partner_words",
+    "people_disabled",
+    "partner_lines",
+    "case_words",
+    "forgotten_sends",
+)
 """What is written there is never changed nor deleted; corrections are new rows."""
 
 DEBIT_KINDS = frozenset({"asset", "expense"})

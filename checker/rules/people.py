@@ -17,7 +17,8 @@ MOVED_ON = frozenset({"reserved", "scheduled", "submitting", "settled"})
 
 def approved(facts: Facts) -> Iterator[Finding]:
     """INV-18: whatever moved on had its approvals: distinct people, not its creator, in time,
-    each for exactly this content and this version of the rule.
+    each for exactly this content and this version of the rule; and at the claim none of them
+    was disabled.
     """  # noqa: D205  one sentence
     for payment in facts.payments:
         need = payment.terms.get("approvals")
@@ -27,6 +28,26 @@ def approved(facts: Facts) -> Iterator[Finding]:
         people = set(_people(facts, payment, need, moved_on.at))
         if len(people) < need["number"]:
             yield Finding(payment.id, f"moved on with {len(people)} of {need['number']} approvals")
+        claim = _claim(facts, payment)
+        if claim is None:
+            continue
+        count = len(set(_people(facts, payment, need, claim.at)) - _void(facts, payment, claim.at))
+        if count < need["number"]:
+            yield Finding(payment.id, f"was claimed with {count} of {need['number']} approvals")
+
+
+def _claim(facts: Facts, payment: Payment) -> Transition | None:
+    for move in facts.life_of.get(payment.id, ()):
+        if (move.before, move.after) == ("reserved", "submitting"):
+            return move
+    return None
+
+
+def _void(facts: Facts, payment: Payment, at: datetime) -> set[str]:
+    """Return whose approvals did not count any more: they were disabled, or have denied."""
+    disabled = {person.principal for person in facts.disabled if person.at < at}
+    words = facts.approvals_of.get(payment.id, ())
+    return disabled | {word.principal for word in words if word.decision == "deny" and word.at < at}
 
 
 def _moved_on(facts: Facts, payment: Payment) -> Transition | None:

@@ -18,14 +18,18 @@ _XID_BITS = (1 << 32) - 1
 
 
 def events_once(facts: Facts) -> Iterator[Finding]:
-    """INV-21: each event is stored once and taken account of, and a bank's "paid" is booked."""
+    """INV-21: each event is stored once and taken account of, and a bank's "paid" is booked.
+
+    One that is set aside waits for a person, whom its own case has called.
+    """
     for (partner, event_id), count in Counter(
         (e.partner, e.event_id) for e in facts.events
     ).items():
         if count > 1:
             yield Finding(f"{partner}/{event_id}", f"is stored {count} times")
     for event in facts.events:
-        if event.applied_at is None and event.received_at <= facts.settled_before:
+        waits = event.received_at > facts.settled_before or event.set_aside_at is not None
+        if event.applied_at is None and not waits:
             yield Finding(f"{event.partner}/{event.event_id}", f"{event.kind} was never applied")
     for payment in facts.payments:
         if payment.state not in PAID_STATES and _is_told_paid(facts, payment):

@@ -14,6 +14,7 @@ from checker.rows import (
     Approval,
     Attempt,
     Case,
+    Disabled,
     Entry,
     Event,
     Guards,
@@ -50,6 +51,7 @@ class Books(NamedTuple):
     words: list[Word]
     events: list[Event]
     approvals: list[Approval]
+    disabled: list[Disabled]
     notes: list[Note]
     cases: list[Case]
     outbox: list[Outgoing]
@@ -100,14 +102,21 @@ GUARDED = (
     "approvals",
     "attempts",
     "balances",
+    "cap_uses",
+    "caps",
+    "case_words",
     "cases",
     "entries",
+    "forgotten_sends",
     "holds",
     "notes",
     "outbox",
     "partner_events",
+    "partner_lines",
     "partner_words",
+    "pauses",
     "payments",
+    "people_disabled",
     "transactions",
     "transitions",
 )
@@ -165,6 +174,7 @@ async def _read(connection: asyncpg.Connection) -> Books:
         words=await rows(table("partner_words", Word), Word),
         events=await rows(table("partner_events", Event), Event),
         approvals=await rows(table("approvals", Approval), Approval),
+        disabled=await rows(table("people_disabled", Disabled), Disabled),
         notes=await rows(table("notes", Note), Note),
         cases=await rows(table("cases", Case), Case),
         outbox=await rows(table("outbox", Outgoing), Outgoing),

@@ -237,6 +237,14 @@ SPOILT = (
         (on("approvals", "principal = 'maker'", "principal = 'ana'"),),
     ),
     Spoilt(
+        "an approver was disabled before the claim",
+        {"INV-18"} | BYPASS,
+        (
+            "INSERT INTO people_disabled (principal, at, disabled_by, reason)"
+            " VALUES ('ana', '2000-01-01', 'chief', 'left')",
+        ),
+    ),
+    Spoilt(
         "an attempt was opened apart from its claim",
         {"INV-19"} | BYPASS,
         (on("attempts", "opened_at = opened_at - interval '1 ms'", "key = 'po_plain-1'"),),

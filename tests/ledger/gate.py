@@ -8,7 +8,7 @@ import asyncpg
 
 from bursar.gate import Scope, SwitchBody
 from bursar.payments import PaymentState
-from ledger.books import ApprovalRow
+from ledger.books import ApprovalRow, Books
 from ledger.changes import Change
 from ledger.postgres import PostgresBooks
 from tests.ledger.steps import opened, registration
@@ -24,7 +24,7 @@ def with_terms(payment: str, amount: int = 100, **terms: Any) -> Change:
     )
 
 
-async def say(books: PostgresBooks, payment: str, who: str, **other: Any) -> None:
+async def say(books: Books, payment: str, who: str, **other: Any) -> None:
     """Record a word on a payment; an approval that counts, but for `other`."""
     plain: dict[str, Any] = {
         "payment_id": payment,

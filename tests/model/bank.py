@@ -20,7 +20,7 @@ from bursar.reports import (
     Throttled,
     Unknown,
 )
-from partners.port import Attempt, Guarantees, Statement
+from partners.port import Attempt, Environment, Guarantees, Statement
 from partners.simulator.wire import render
 from tests.model.dice import Dice
 from tests.model.stage import PAUSE
@@ -87,6 +87,7 @@ class ModelBank:
     called: Callable[[], None]
     """Told when a call has arrived: the bytes have left."""
     name: str = NAME
+    environment: Environment = Environment.TEST
     payouts: list[Booked] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
     calls: dict[str, int] = field(default_factory=dict)

@@ -63,7 +63,7 @@ class PausingBooks:
         async def call(*given: Any, **named: Any) -> Any:
             await PAUSE
             answer = await real(*given, **named)
-            if name == "mark_sent" and answer is not None:
+            if name == "mark_sent" and answer.fence is not None:
                 self._sending()
             await PAUSE
             return answer

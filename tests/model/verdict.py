@@ -51,6 +51,7 @@ def facts_of(
         ],
         events=_events(books),
         approvals=_approvals(books),
+        disabled=[rows.Disabled(name, at) for name, at in books.gate.disabled.items()],
         cases=_cases(books),
         banks=[_bank(bank)],
         told=told,
@@ -220,6 +221,7 @@ def _events(books: MemoryBooks) -> list[rows.Event]:
             row.received_at,
             row.applied_at,
             books.verdicts.get(row.row_id),
+            row.received_at if row.row_id in books.set_aside else None,
         )
         for row in books.events.values()
     ]

@@ -1,0 +1,270 @@
+"""Both engines answer alike to what the gate judges, and to what partners and people did."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from bursar.gate import CapBody, DisableBody, Scope
+from bursar.payments import PaymentState
+from bursar.reports import EventKind, PartnerEvent
+from ledger import postings
+from ledger.books import Books
+from ledger.changes import AttemptClosed, AttemptReopened, CaseOpened, Change
+from ledger.memory import MemoryBooks
+from ledger.postgres import PostgresBooks
+from tests.ledger.conftest import open_usual_accounts
+from tests.ledger.gate import ALL, NEED, say, switch, with_terms
+from tests.ledger.steps import change, claimed, deposit, moves, opened
+from tests.ledger.test_pauses import booked
+
+S = PaymentState
+
+
+class Said:
+    """Calls the books, and keeps what they answer, with moments left out."""
+
+    def __init__(self, books: Books) -> None:
+        self.books: Any = books
+        self.answers: list[object] = []
+
+    async def __call__(self, name: str, *given: object, **named: object) -> Any:
+        try:
+            answer = await getattr(self.books, name)(*given, **named)
+        except ValueError:
+            answer = ValueError
+        self.answers.append(_bare(answer))
+        return answer
+
+
+def _bare(answer: Any) -> object:
+    if isinstance(answer, list):
+        return [_bare(one) for one in answer]
+    if not hasattr(answer, "model_dump"):
+        return answer
+    fields = answer.model_dump(exclude={"event"}).items()
+    return {name: "a moment" if isinstance(value, datetime) else value for name, value in fields}
+
+
+def lost(n: int, fence: int | None) -> Change:
+    return change(
+        f"po_1/unknown/{n}",
+        payment_id="po_1",
+        moves=moves(S.SUBMITTING, S.OUTCOME_UNKNOWN),
+        attempt=AttemptClosed(key="po_1-1", result="unknown", fence=fence),
+    )
+
+
+def resent(n: int, fence: int | None) -> Change:
+    return change(
+        f"po_1/resend/{n}",
+        payment_id="po_1",
+        moves=moves(S.OUTCOME_UNKNOWN, S.SUBMITTING),
+        attempt=AttemptReopened(key="po_1-1", fence=fence),
+    )
+
+
+async def permits_and_fences(said: Said) -> None:
+    await said("write", opened("po_1", 100))
+    await said("write", claimed("po_1"))
+    first = (await said("mark_sent", "po_1-1")).fence
+    await said("mark_sent", "po_1-1")
+    await said("mark_unsent", "po_1-1", first)
+    await said("mark_unsent", "po_1-1", first)
+    await said("mark_unsent", "po_9-1", first)
+    second = (await said("mark_sent", "po_1-1")).fence
+    await said("mark_unsent", "po_1-1", first)
+    for n, fence in enumerate((first, second)):
+        await said("write", lost(n, fence))
+        await said("mark_sent", "po_1-1")
+    for n, fence in enumerate((first, second, second)):
+        await said("write", resent(n, fence))
+        await said("write", lost(n + 10, second))
+    await said("attempts", "po_1")
+
+
+async def pauses(said: Said) -> None:
+    bank, main = switch(Scope.PARTNER, "bank"), switch(Scope.TENANT, "main")
+    for n in (1, 2, 3):
+        await said("write", opened(f"po_{n}", 100))
+    await said("waiting", "bank")
+    for n, body in enumerate((bank, main, ALL, switch(Scope.CURRENCY, "EUR")), 1):
+        await said("pause", body, "ana")
+        await said("pause", body, "ben")
+        await said("write", claimed("po_1"))
+        await said("write", booked(f"tr_{n}"))
+        await said("write", deposit(f"d/p{n}", 5))
+        await said("resume", body, "ben", is_admin=False)
+        await said("resume", body, "ben", is_admin=n == 1)
+        await said("resume", body, "ana", is_admin=False)
+    for name in ("bonk", "ban", "bank/EUR"):
+        await said("pause", bank.model_copy(update={"name": name}), "ana")
+    await said("write", claimed("po_1"))
+    await said("pause", bank, "ana")
+    await said("mark_sent", "po_1-1")
+    await said("resume", bank, "ana", is_admin=False)
+    fence = (await said("mark_sent", "po_1-1")).fence
+    await said("write", lost(1, fence))
+    await said("pause", bank, "ana")
+    await said("write", resent(1, fence))
+    await said("mark_sent", "po_1-1")
+    await said("waiting", "bank")
+    await said("waiting", None)
+
+
+async def claims(said: Said) -> None:
+    soon = datetime.now(UTC) + timedelta(days=1)
+    await said("write", with_terms("po_1", approvals=NEED, approve_by=soon.isoformat()))
+    await said("write", with_terms("po_2", execute_at=soon.isoformat(), approvals=NEED))
+    await said("write", with_terms("po_3", approvals=NEED))
+    await said("write", with_terms("po_4", approvals={"number": "many"}))
+    words: tuple[tuple[str, dict[str, Any]], ...] = (
+        ("ana", {}),
+        ("shop", {}),
+        ("ben", {"content_hash": "d" * 64}),
+        ("carl", {"rule_version": "v6"}),
+        ("dora", {"role": "clerk"}),
+        ("eve", {"at": soon + timedelta(days=1)}),
+        ("fay", {}),
+        ("fay", {"decision": "deny"}),
+        ("guy", {}),
+    )
+    for payment in ("po_1", "po_3"):
+        for who, other in words:
+            await say(said.books, payment, who, **other)
+            await said("approvals_given", payment)
+            await said("write", claimed(payment).model_copy(update={"reason": who}))
+    body = DisableBody(name="guy", reason="left")
+    for _ in range(2):
+        await said("disable_person", body, "chief")
+    for n in (1, 2, 3, 4):
+        await said("approvals_given", f"po_{n}")
+        await said("write", claimed(f"po_{n}"))
+    await said("write", opened("po_5", 10))
+    good = claimed("po_5")
+    await said("write", good.model_copy(update={"attempt": None}))
+    await said("write", good.model_copy(update={"moves": ()}))
+    await said("write", claimed("po_5", 2))
+    await said("write", claimed("po_5", content="d" * 64))
+    await said("write", good)
+
+
+async def caps(said: Said) -> None:
+    def cap(**bounds: Any) -> CapBody:
+        return CapBody(**({"currency": "EUR", "reason": "a test"} | bounds))
+
+    for n, amount in enumerate((91, 90, 61, 60, 1), 1):
+        await said("write", opened(f"po_{n}", amount))
+    for bounds in (
+        {"currency": "USD", "per_payment_minor": 1},
+        {"per_payment_minor": 90},
+        {"partner": "bank", "per_payment_minor": 100},
+        {"partner": "bank", "tenant": "main", "per_day_minor": 150},
+        {"partner": "bonk", "per_day_minor": 1},
+        {"tenant": "mian", "per_day_minor": 1},
+    ):
+        await said("set_cap", cap(**bounds), "ana")
+    for n in range(1, 6):
+        await said("write", claimed(f"po_{n}"))
+    await said("set_cap", cap(partner="bank", tenant="main", per_day_minor=151), "ana")
+    await said("write", claimed("po_5"))
+    for _ in range(2):
+        await said("set_cap", cap(), "ana")
+    await said("write", claimed("po_1"))
+
+
+async def movements(said: Said) -> None:
+    for n in (1, 2):
+        await said("write", opened(f"po_{n}", 100))
+    for ref, payment, kind, amount in (
+        ("l1", "po_1", "paid", 100),
+        ("l1", "po_2", "paid", 70),
+        ("l2", "po_1", "paid", 100),
+        ("l3", "po_2", "returned", 40),
+        ("l4", "po_2", "returned", 61),
+        ("l5", "po_2", "returned", 60),
+        ("l6", "po_2", "returned", 1),
+        ("l7", "po_9", "returned", 1),
+    ):
+        await said("note_line", "bank", ref, payment, kind, amount)
+        await said("line", "bank", ref)
+    await said("write", claimed("po_1"))
+    await said("write", claimed("po_2"))
+    told = AttemptClosed(key="po_1-1", result="accepted", partner_ref="b-7")
+    await said("write", change("po_1/told", payment_id="po_1", attempt=told))
+    for ref in ("b-7", "b-8"):
+        await said("payment_with_partner_ref", "bank", ref)
+
+
+async def failing_events(said: Said) -> None:
+    await said("write", opened("po_1", 100))
+    for n in (1, 2):
+        event = PartnerEvent(
+            partner="bank",
+            event_id=f"evt_{n}",
+            kind=EventKind.ACCEPTED,
+            reference="po_1-1",
+            occurred_at=datetime.now(UTC),
+        )
+        await said("store_event", event, b"", {})
+    for _ in range(3):
+        await said("add_event_failure", 1, "no account", 2)
+        await said("events_set_aside")
+    await said("open_events", "po_1")
+    await said("events_to_relay", 10)
+    await said("redrive_events", [2], "ana")
+    await said("redrive_events", None, "ana")
+    await said("redrive_events", None, "ana")
+    await said("events_to_relay", 10)
+    await said("event", 1)
+    await said("set_event_aside", 1, "stale")
+    await said("add_event_failure", 1, "no account", 1)
+
+
+async def cases(said: Said) -> None:
+    await said("write", opened("po_1", 100))
+    gone = postings.paid_after_failed("bank", "EUR", amount_minor=70)
+    trouble = CaseOpened(kind="contradiction", detail="paid after all")
+    with_money = change("po_1/gone", *gone, payment_id="po_1", evidence_id="e", case=trouble)
+    await said("write", with_money)
+    await said("write", change("po_1/case", payment_id="po_1", case=trouble))
+    await said("open_cases", "po_1")
+    closing = {"payment_id": "po_1", "closes_cases": True, "reason": "seen"}
+    await said("write", change("po_1/decided", **closing))
+    await said("open_cases", "po_1")
+    await said("payment", "po_1")
+    end: dict[str, object] = {"by": "ana", "decision": "take", "resolution": "ours"}
+    for case_id in (1, 2, 3):
+        await said("case", case_id)
+        await said("assign_case", case_id, "ben", "ana")
+        await said("case", case_id)
+    for who in ("ana", "ana", "ben"):
+        await said("close_case", 1, posting="case/1/take", **end)
+        await said("add_case_word", 1, who, "take", "a letter")
+    await said("close_case", 1, posting="case/1/take", **end)
+    back = [leg.model_copy(update={"delta": -leg.delta}) for leg in gone]
+    await said("write", change("case/1/take", *back, evidence_id="e2"))
+    await said("case_postings", 1)
+    for _ in range(2):
+        await said("close_case", 1, posting="case/1/take", **end)
+    await said("case", 1)
+
+
+SCENES = (permits_and_fences, pauses, claims, caps, movements, failing_events, cases)
+
+
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.__name__)
+async def test_both_engines_answer_a_scene_alike(
+    scene: Callable[[Said], Awaitable[None]], books_url: str
+) -> None:
+    async with PostgresBooks.open(books_url, lanes=1, pool_size=1) as postgres:
+        heard = [Said(MemoryBooks()), Said(postgres)]
+        for said in heard:
+            await open_usual_accounts(said.books)
+            await said.books.write(deposit("d/1", 1_000_000))
+            await scene(said)
+    assert len(heard[1].answers) > 10
+    assert heard[0].answers == heard[1].answers
