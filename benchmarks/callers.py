@@ -24,8 +24,8 @@ class Sample:
     """Changes per second whose answers came back, that is, whose commits are durable."""
     latencies: tuple[float, ...] = ()
     """Seconds from each call to its answer, sorted."""
-    python_ms: float = 0.0
-    """CPU milliseconds per change of this process: callers, scribe and driver."""
+    client_ms: float = 0.0
+    """CPU milliseconds per change of who writes: callers, scribe and driver; or pgbench."""
     postgres_ms: float = 0.0
     """CPU milliseconds per change of all server processes."""
 
@@ -69,7 +69,7 @@ async def measure(caller: Caller, callers: int, seconds: float, postgres: LocalP
     return Sample(
         rate=count / seconds,
         latencies=tuple(sorted(clock.latencies)),
-        python_ms=1000 * used[0] / count,
+        client_ms=1000 * used[0] / count,
         postgres_ms=1000 * used[1] / count,
     )
 

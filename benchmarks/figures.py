@@ -74,13 +74,11 @@ def figures(plan: Plan, results: Results) -> dict[str, float]:
         "p99_over_commit_64": commits("ours_64", 0.99),
         "ratio_growth": over(f"size_{plan.sizes[-1]}", f"size_{SMALL_ENTRIES}"),
         "ratio_payout_step": over("payouts_64", "ours_64"),
-        "cpu_ms_per_posting_python": _median(results, "ours_64", lambda one: one.python_ms),
-        "cpu_ms_per_posting_postgres": _median(results, "ours_64", lambda one: one.postgres_ms),
-        "cpu_ms_per_posting_python_512": _median(results, "ours_512", lambda one: one.python_ms),
-        "cpu_ms_per_posting_postgres_512": _median(
-            results, "ours_512", lambda one: one.postgres_ms
-        ),
     }
+    for name, load in (("", "ours_64"), ("_512", "ours_512"), ("_floor", floor)):
+        client = "client" if load == floor else "python"
+        found[f"cpu_ms_per_posting{name}_{client}"] = _median(results, load, _client_ms)
+        found[f"cpu_ms_per_posting{name}_postgres"] = _median(results, load, _postgres_ms)
     if plan.peer_call is not None:
         found |= _against_peer(results, over)
     found |= {f"per_second_{name}": _median(results, name) for name in results.samples}
@@ -104,6 +102,14 @@ def _against_peer(results: Results, over: Callable[[str, str], float]) -> dict[s
 
 def _rate(sample: Sample) -> float:
     return sample.rate
+
+
+def _client_ms(sample: Sample) -> float:
+    return sample.client_ms
+
+
+def _postgres_ms(sample: Sample) -> float:
+    return sample.postgres_ms
 
 
 def _median(results: Results, name: str, what: Callable[[Sample], float] = _rate) -> float:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import resource
+import statistics
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from benchmarks.server import run_sql
+from benchmarks.callers import Sample
+from benchmarks.server import run_sql, server_cpu_seconds
 from ops.postgres import LocalPostgres
 
 DATABASE = "floor"
@@ -16,8 +19,8 @@ RANDOM_CLIENTS = (8, 16, 64)
 HOT_CLIENTS = (1, 8, 64)
 ACCOUNTS = 10_000
 THREADS = 2
-SECONDS_MIN = 2
-"""Below, on a busy machine, connecting may take all of it."""
+WARM_UP_SECONDS = 2
+"""In which new sessions fill their caches; what pgbench does meanwhile does not count."""
 
 SCHEMA = """
 create table header (
@@ -55,7 +58,8 @@ _HOT = rf"""
 \set target random(2, {ACCOUNTS})
 """
 
-_RATE = re.compile(r"^tps = ([0-9.]+) ", re.MULTILINE)
+_PROGRESS = re.compile(r"^progress: [0-9.]+ s, ([0-9.]+) tps", re.MULTILINE)
+_COUNT = re.compile(r"^number of transactions actually processed: ([0-9]+)", re.MULTILINE)
 
 
 class Pgbench:
@@ -85,11 +89,11 @@ class Pgbench:
         """Return the superuser's address of a database."""
         return self._postgres.url(database, user="postgres", password=self._postgres.password)
 
-    async def floor(self, clients: int, seconds: float, *, hot: bool) -> float:
+    async def floor(self, clients: int, seconds: float, *, hot: bool) -> Sample:
         """Return postings per second; hot: one account has a part in each of them."""
-        return await self._rate(DATABASE, (_HOT if hot else _RANDOM) + _POSTING, clients, seconds)
+        return await self._run(DATABASE, (_HOT if hot else _RANDOM) + _POSTING, clients, seconds)
 
-    async def peer(self, call: str, clients: int, seconds: float, *, hot: bool) -> float:
+    async def peer(self, call: str, clients: int, seconds: float, *, hot: bool) -> Sample:
         """Return calls per second of another ledger's posting.
 
         Args:
@@ -99,26 +103,47 @@ class Pgbench:
             hot: Whether :source is always 1.
         """
         script = (_HOT if hot else _RANDOM) + "\\set amount random(1, 1000)\n" + call + ";\n"
-        return await self._rate("peer", script, clients, seconds)
+        return await self._run("peer", script, clients, seconds)
 
-    async def _rate(self, database: str, script: str, clients: int, seconds: float) -> float:
+    async def _run(self, database: str, script: str, clients: int, seconds: float) -> Sample:
         file = self._scripts / f"{database}.sql"
         file.write_text(script)
+        before = _children_cpu_seconds(), server_cpu_seconds(self._postgres)
+        out, said = await self._pgbench(
+            database,
+            *("--no-vacuum", "--protocol=prepared", f"--file={file}", "--progress=1"),
+            *(f"--client={clients}", f"--jobs={min(THREADS, clients)}"),
+            f"--time={WARM_UP_SECONDS + max(1, round(seconds))}",
+        )
+        after = _children_cpu_seconds(), server_cpu_seconds(self._postgres)
+        rates = [float(rate) for rate in _PROGRESS.findall(said)][WARM_UP_SECONDS:]
+        count = sum(int(found) for found in _COUNT.findall(out))
+        if not rates or not any(rates) or not count:
+            raise RuntimeError(f"pgbench on {database} got nothing done: {(out + said)[-800:]}")
+        return Sample(
+            rate=statistics.fmean(rates),
+            client_ms=1000 * (after[0] - before[0]) / count,
+            postgres_ms=1000 * (after[1] - before[1]) / count,
+        )
+
+    async def _pgbench(self, database: str, *options: str) -> tuple[str, str]:
         address = urlsplit(self.url(database))
         process = await asyncio.create_subprocess_exec(
             str(self._postgres.bin / "pgbench"),
-            *("--no-vacuum", "--protocol=prepared", f"--file={file}"),
-            *(f"--client={clients}", f"--jobs={min(THREADS, clients)}"),
-            f"--time={max(SECONDS_MIN, round(seconds))}",
+            *options,
             *(f"--host={address.hostname}", f"--port={address.port}", "--username=postgres"),
             database,
             env={**os.environ, "PGPASSWORD": self._postgres.password},
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        out, err = await process.communicate()
-        found = _RATE.search(out.decode())
-        if process.returncode != 0 or found is None:
-            said = (out + err).decode().strip()[-800:]
-            raise RuntimeError(f"pgbench on {database} got nothing done: {said}")
-        return float(found[1])
+        out, said = await process.communicate()
+        if process.returncode != 0:
+            raise RuntimeError(f"pgbench on {database} failed: {said.decode().strip()[-800:]}")
+        return out.decode(), said.decode()
+
+
+def _children_cpu_seconds() -> float:
+    """Return the CPU that ended children of this process have used, pgbench's among them."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

@@ -34,7 +34,7 @@ def main() -> int:
     collect_seldom()  # As a worker does.
     try:
         run = asyncio.run(_run(options))
-    except (OSError, RuntimeError, PostgresFailed) as error:
+    except (OSError, RuntimeError, PostgresFailed, asyncpg.PostgresError) as error:
         sys.stderr.write(f"The benchmark did not run: {error}\n")
         return 2
     if options.report is not None:
@@ -76,9 +76,12 @@ def _options() -> argparse.Namespace:
 def _text_of(name: str) -> str:
     """Return what a file named on the command line holds."""
     try:
-        return Path(name).read_text("utf-8")
-    except OSError as error:
-        raise argparse.ArgumentTypeError(f"{name} cannot be read: {error.strerror}") from error
+        text = Path(name).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise argparse.ArgumentTypeError(f"{name} cannot be read: {error}") from error
+    if not text.strip():
+        raise argparse.ArgumentTypeError(f"{name} is empty")
+    return text
 
 
 def _plan(options: argparse.Namespace) -> Plan:
@@ -96,9 +99,9 @@ async def _run(options: argparse.Namespace) -> Run:
     with server(options.postgres_bin) as postgres, tempfile.TemporaryDirectory() as scripts:
         databases = Databases(postgres)
         pgbench = Pgbench(postgres, Path(scripts))
-        await _prepare(plan, databases, pgbench)
         if options.peer_sql is not None:
             await pgbench.prepare_peer(options.peer_sql)
+        await _prepare(plan, databases, pgbench)
         results = await Rounds(plan, postgres, databases, pgbench).run()
         await _check(databases, plan)
         return Run(plan, results, figures(plan, results), await _version(postgres))

@@ -83,15 +83,17 @@ class Rounds:
             yield books
 
     async def _against_the_floor(self, books: PostgresBooks) -> None:
-        await self._floor(8)
-        await self._ours("ours_64", loads.plain(books), 64)
-        await self._floor(16)
-        await self._ours("ours_512", loads.plain(books), 512)
-        await self._floor(64)
-        await self._ours("payouts_64", loads.payouts(books), 64)
+        ours = (
+            ("ours_64", loads.plain(books), 64),
+            ("ours_512", loads.plain(books), 512),
+            ("payouts_64", loads.payouts(books), 64),
+        )
+        for clients, load in zip(RANDOM_CLIENTS, ours, strict=True):
+            await self._floor(clients)
+            await self._ours(*load)
         for clients in HOT_CLIENTS:
-            rate = await self._pgbench.floor(clients, self._plan.seconds, hot=True)
-            self.results.add(f"floor_hot_{clients}", Sample(rate))
+            sample = await self._pgbench.floor(clients, self._plan.seconds, hot=True)
+            self.results.add(f"floor_hot_{clients}", sample)
         await self._ours("hot_512", loads.hot(books), 512)
 
     async def _against_alone(self, books: PostgresBooks) -> None:
@@ -118,16 +120,14 @@ class Rounds:
             return
         for clients in (8, 64):
             for hot, name in ((False, "peer"), (True, "peer_hot")):
-                rate = await self._pgbench.peer(
+                sample = await self._pgbench.peer(
                     self._plan.peer_call, clients, self._plan.seconds, hot=hot
                 )
-                self.results.add(f"{name}_{clients}", Sample(rate))
+                self.results.add(f"{name}_{clients}", sample)
 
     async def _floor(self, clients: int) -> None:
-        if clients not in RANDOM_CLIENTS:
-            raise ValueError(f"the floor is not measured with {clients} clients")
-        rate = await self._pgbench.floor(clients, self._plan.seconds, hot=False)
-        self.results.add(f"floor_{clients}", Sample(rate))
+        sample = await self._pgbench.floor(clients, self._plan.seconds, hot=False)
+        self.results.add(f"floor_{clients}", sample)
 
     async def _ours(self, name: str, caller: loads.Caller, callers: int) -> None:
         sample = await measure(caller, callers, self._plan.seconds, self._postgres)
