@@ -28,6 +28,7 @@ def approved(facts: Facts) -> Iterator[Finding]:
         people = set(_people(facts, payment, need, moved_on.at))
         if len(people) < need["number"]:
             yield Finding(payment.id, f"moved on with {len(people)} of {need['number']} approvals")
+            continue
         claim = _claim(facts, payment)
         if claim is None:
             continue

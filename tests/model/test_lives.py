@@ -26,9 +26,9 @@ LIVES = int(os.environ.get("BURSAR_TEST_LIVES", "2000"))
 S = PaymentState
 
 
-def lived(seed: str, rails: Rails = RailActivities, *, zombies: bool = False) -> list[str]:
+def lived(seed: str, rails: Rails = RailActivities) -> list[str]:
     """Live one life and return what was wrong, with the life's script for its replay."""
-    life = Life(Dice(seed=seed), rails, zombies=zombies)
+    life = Life(Dice(seed=seed), rails)
     wrong = life.live()
     return [*wrong, f"script: {life.dice.script}", *life.trace] if wrong else []
 
@@ -48,7 +48,7 @@ def test_lives_with_crashes_and_lost_answers_break_no_rule(part: int) -> None:
 )
 @given(st.lists(st.integers(0, 23), max_size=160))
 def test_no_script_that_hypothesis_writes_breaks_a_rule(script: list[int]) -> None:
-    life = Life(Dice(script), zombies=False)
+    life = Life(Dice(script))
     assert life.live() == [], life.trace
 
 
@@ -126,7 +126,7 @@ def test_a_platform_with_a_fault_in_it_is_found_out(
 
 
 def test_the_command_says_its_rate_and_ends_with_a_line() -> None:
-    command = [sys.executable, "-m", "tests.model", "--lives", "40", "--no-zombies"]
+    command = [sys.executable, "-m", "tests.model", "--lives", "40"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     assert done.stdout.splitlines()[-1].startswith("40 lives of seed 1 in ")
