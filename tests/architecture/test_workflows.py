@@ -95,7 +95,7 @@ async def test_each_workflow_loads_under_the_strict_sandbox(defined: type) -> No
     """What a workflow imports is ours and passed through, or is the workflows' own code."""
     strict = workflow.SandboxImportNotificationPolicy.RAISE_ON_UNINTENTIONAL_PASSTHROUGH
     allowed = temporal.SANDBOX.restrictions.with_passthrough_modules(
-        "workflows.desk", "workflows.shelter"
+        "workflows.desk", "workflows.received", "workflows.shelter"
     )
     runner = SandboxedWorkflowRunner(
         restrictions=dataclasses.replace(allowed, import_notification_policy=strict)

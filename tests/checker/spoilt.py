@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+IBAN = "DE89370400440532013000"
+HASH = "0" * 64
+SETTLED = "payment_id = 'po_plain' AND after = 'settled'"
+
 
 class Spoilt(NamedTuple):
     """One thing that is wrong, and every rule that has to find it."""

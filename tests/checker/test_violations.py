@@ -8,19 +8,14 @@ import pytest
 
 from checker.rulebook import FIGURES, INVARIANTS, SUMS
 from tests.checker.conftest import Copy, found
-from tests.checker.spoilt import Spoilt, an_entry, on, second_payout, told
+from tests.checker.spoilt import HASH, IBAN, SETTLED, Spoilt, an_entry, on, second_payout, told
 
-IBAN = "DE89370400440532013000"
 MONEY = {"wrong_balance"}
 UNMATCHED = {"INV-09", "unmatched_movement"} | MONEY
 MISLED = {"INV-23", "misled_client"}
 BYPASS = {"approval_bypass"}
 ALWAYS = {"partner_breach"}
 """In the honest life already: a partner that paid after its own no."""
-
-SETTLED = "payment_id = 'po_plain' AND after = 'settled'"
-HASH = "0" * 64
-
 
 SPOILT = (
     Spoilt(
@@ -401,4 +396,4 @@ async def test_what_is_spoilt_is_found_and_nothing_else(copy: Copy, spoilt: Spoi
 def test_every_rule_has_something_that_it_finds() -> None:
     proven = set[str]().union(*(spoilt.found for spoilt in SPOILT))
     rules = {rule.name for rule in (*INVARIANTS, *FIGURES)} | SUMS.keys()
-    assert rules - proven == {"INV-14"}, "INV-14 is proven on Temporal itself, in test_sources.py"
+    assert rules - proven == {"INV-14"}, "that one is proven in test_sources.py"

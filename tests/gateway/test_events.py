@@ -106,7 +106,8 @@ async def test_an_unknown_partner_gets_a_404_and_nothing_is_stored(
     for partner in ("nobody", "Simulator", "simulator%00", "..", "port", ""):
         path = f"/v1/partners/{partner}/events"
         answer = await alone.http.post(path, content=RAW, headers=headers)
-        assert answer.status_code == 404, partner
+        gone = 405 if partner == ".." else 404  # the client makes /v1/events of it, to be read only
+        assert answer.status_code == gone, partner
         assert answer.headers["content-type"] == "application/problem+json"
     assert await rows(admin_url) == []
 

@@ -67,5 +67,5 @@ def test_a_missing_file_and_one_that_is_no_text_are_refused(tmp_path: Path) -> N
         read_tokens(tmp_path / "nothing.toml")
     binary = tmp_path / "binary.toml"
     binary.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(TokensFileInvalid, match="cannot read"):
+    with pytest.raises(TokensFileInvalid, match="is no TOML: it is not UTF-8"):
         read_tokens(binary)
