@@ -6,13 +6,10 @@ import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
 import pytest
-from temporalio import workflow
 from temporalio.client import Client
-from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from bursar import Bursar, PaymentState, names
 from bursar.ids import new_payout_id
@@ -91,7 +88,7 @@ async def test_a_payout_that_nobody_takes_is_listed_and_calls_people_once(
 
     await site.house.swap_worker()
     await site.house.reaches(request.id, S.SETTLED)
-    assert not await shows_in_temporal()
+    assert await shows_in_temporal()  # its case is open until a person has closed it
     assert (await site.house.view(request.id)).payment.next_action is None
     code, told = await command(site, "payouts", "list", "--stuck", "--json")
     assert request.id not in told
@@ -99,9 +96,8 @@ async def test_a_payout_that_nobody_takes_is_listed_and_calls_people_once(
 
 @pytest.mark.usefixtures("no_partner_worker")
 async def test_many_that_are_stuck_alike_are_one_case(site: Site, bursar: Bursar) -> None:
-    requests = [a_payout() for _ in range(25)]
-    for request in requests:
-        await bursar.pay_out(request)
+    requests = [a_payout() for _ in range(80)]  # enough that one sweep finds more than 20 of them
+    await asyncio.gather(*map(bursar.pay_out, requests))
     ids = [request.id for request in requests]
 
     async def all_are_past_their_time() -> bool:
@@ -113,54 +109,6 @@ async def test_many_that_are_stuck_alike_are_one_case(site: Site, bursar: Bursar
         await bursar.sweep()
     query = "SELECT count(*) FROM cases WHERE payment_id = any ($1)"
     assert await site.number(query, ids) < len(ids)
-
-
-@workflow.defn(name=names.PAYOUT_WORKFLOW)
-class Impostor:
-    """Stands for a release that took other steps: today's code cannot replay what it did."""
-
-    @workflow.run
-    async def run(self, _request: Any) -> None:
-        await workflow.sleep(timedelta(seconds=1))
-        await workflow.wait_condition(lambda: False)
-
-
-async def test_a_run_that_fails_again_and_again_is_a_case(
-    site: Site, client: Client, bursar: Bursar
-) -> None:
-    """T6: a non-deterministic deployment leaves the run "Running" for ever; people are told."""
-    request = a_payout(execute_at=datetime.now(UTC) + timedelta(minutes=30))
-    await bursar.pay_out(request)
-    await site.house.reaches(request.id, S.SCHEDULED)
-    await site.stop("worker")
-    handle = client.get_workflow_handle(names.workflow_id(request.id))
-    await handle.terminate("to make room for a run of another release")
-    async with Worker(
-        await site.temporal.connect(),
-        task_queue=names.PAYMENTS_QUEUE,
-        workflows=[Impostor],
-        workflow_runner=UnsandboxedWorkflowRunner(),
-    ):
-        await client.start_workflow(
-            names.PAYOUT_WORKFLOW, request, id=handle.id, task_queue=names.PAYMENTS_QUEUE
-        )
-
-        async def has_slept() -> bool:
-            return (await handle.describe()).history_length >= 8
-
-        await site.until("the run has gone on past its timer", has_slept)
-    await site.start("worker")
-
-    async def is_a_case() -> bool:
-        return await site.number(CASES, request.id, "wedged") == 1
-
-    await site.until("the wedged run is a case", is_a_case)
-    report = await bursar.sweep()
-    assert request.id in report.runs.wedged.names
-    assert await is_a_case()
-    await handle.terminate("a fix is deployed")  # and so the payment gets a run that works
-    await site.house.shows(request.id, "note")
-    assert (await bursar.payout(request.id).cancel("ana", "test over")).verdict == "cancelled"
 
 
 async def test_a_run_that_the_register_does_not_know_is_reported(
