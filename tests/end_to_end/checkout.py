@@ -31,8 +31,8 @@ class Books:
 
     payments: Mapping[str, str]
     """State by id."""
-    nostro: Counter[tuple[str, str, int]]
-    """How often each (payment or wallet, currency, minor units to us) was booked."""
+    nostro: Counter[tuple[str | None, str, int]]
+    """How often each (payment, wallet or neither, currency, minor units to us) was booked."""
     trial_balance: Mapping[str, int]
     transactions: int
 
@@ -41,7 +41,7 @@ class Books:
 class Bank:
     """What the bank's own file holds, read without the bank."""
 
-    lines: Counter[tuple[str, str, int]]
+    lines: Counter[tuple[str | None, str, int]]
     doubled: list[str]
     """References that were debited more than once."""
     requests: int
@@ -125,8 +125,10 @@ class Checkout:
         }
 
 
-def _subject(reference: str) -> str:
-    """Return the payment's id of an attempt's key, and anything else as it is."""
+def _subject(reference: str) -> str | None:
+    """Return an attempt's payment, nothing for what the bank has made up, and all else as it is."""
+    if reference.startswith("phantom_"):
+        return None
     return re.sub(r"^(po_.*)-[0-9]+$", r"\1", reference)
 
 
