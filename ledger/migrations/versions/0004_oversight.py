@@ -3,35 +3,19 @@
 Runs before deploy; creates new objects only, so it stops nobody.
 """
 
-from pathlib import Path
-
-from alembic import op
+from ledger.migrations.scripts import create
 
 revision = "0004"
 down_revision = "0003"
 
-SQL = Path(__file__).parent.parent / "sql"
 FILES = ("0004_forgotten_sends.sql", "0004_next_action.sql")
 
 
 def upgrade() -> None:
-    """Create everything as the role that owns it, then give out what others may do."""
-    op.execute("set local role bursar_owner")
-    for name in FILES:
-        _run(name)
-    op.execute("reset role")
-    _run("0004_grants.sql")
+    """Create what is new, then give out what others may do."""
+    create(FILES, grants="0004_grants.sql")
 
 
 def downgrade() -> None:
     """Refuse: books only go forward."""
     raise RuntimeError("the books only go forward; to go back, restore a backup")
-
-
-def _run(name: str) -> None:
-    """Run a file of several statements, which a prepared statement cannot hold."""
-    script = (SQL / name).read_text(encoding="utf-8")
-    connection = op.get_bind().connection.dbapi_connection
-    if connection is None:
-        raise RuntimeError("the migration has lost its connection")
-    connection.run_async(lambda driver: driver.execute(script))
