@@ -25,6 +25,7 @@ from temporalio.service import RPCError
 
 from bursar import names
 from bursar.client import Bursar
+from bursar.errors import PaymentNotFound
 from bursar.payments import PaymentState
 from bursar.reader import Reader
 from bursar.views import PaymentView
@@ -270,9 +271,8 @@ class House:
                         view = await self.view(payment_id)
                         if view.payment.state in states:
                             return view
-                    except Exception as error:
-                        if type(error).__name__ != "PaymentNotFound":
-                            raise
+                    except PaymentNotFound:  # its run has not registered it yet
+                        pass
                     await asyncio.sleep(0.05)
         except TimeoutError:
             lines = [f"{e.at} {e.what} {e.text}" for e in view.timeline] if view else ["unknown"]
@@ -289,9 +289,12 @@ class House:
         """Wait until a payment's timeline has an entry of some sort."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             while True:
-                view = await self.view(payment_id)
-                if any(entry.what == what for entry in view.timeline):
-                    return view
+                try:
+                    view = await self.view(payment_id)
+                    if any(entry.what == what for entry in view.timeline):
+                        return view
+                except PaymentNotFound:  # its run has not registered it yet
+                    pass
                 await asyncio.sleep(0.05)
 
     async def quiet(self) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from temporalio.api.common.v1 import Payload, Payloads, WorkflowExecution
-from temporalio.api.enums.v1 import EventType
 from temporalio.api.workflowservice.v1 import SignalWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowFailureError, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
@@ -22,6 +21,7 @@ from tests.badinput.corpus import refused
 from tests.badinput.entry import Entry
 from tests.house import House
 from tests.payments import a_payout
+from tests.task_failures import task_failures
 from workflows.desk import NOTES_MAX
 
 S = PaymentState
@@ -66,22 +66,17 @@ async def in_turns(calls: Iterable[Awaitable[Any]]) -> None:
     await asyncio.gather(*(clerk() for _ in range(AT_ONCE)))
 
 
-async def task_failures(client: Client, workflow_id: str) -> list[str]:
+async def failures_of(client: Client, workflow_id: str) -> list[str]:
     """Return why tasks of a run have failed."""
     history = await client.get_workflow_handle(workflow_id).fetch_history()
-    failed = EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED
-    return [
-        event.workflow_task_failed_event_attributes.failure.message[-600:]
-        for event in history.events
-        if event.event_type == failed
-    ]
+    return task_failures(history.events)
 
 
 async def approved_and_settled(house: House, client: Client, payout: PayoutHandle) -> int:
     """Approve a payout, see it end right, and return how many notes it has."""
     assert (await payout.approve("ana")).verdict is Verdict.APPROVED
     assert (await payout.result()).state is S.SETTLED
-    assert await task_failures(client, names.workflow_id(payout.id)) == []
+    assert await failures_of(client, names.workflow_id(payout.id)) == []
     assert await house.bookings(payout.id) == (1, 1_000_00)
     view = await house.view(payout.id)
     return sum(entry.what == "note" for entry in view.timeline)
@@ -169,7 +164,7 @@ async def test_an_update_of_the_wrong_shape_is_rejected_and_leaves_no_event(
         if name in ("approve", "deny", "Approve")
     )
     assert not wrong
-    failures = await task_failures(client, names.workflow_id(payout.id))
+    failures = await failures_of(client, names.workflow_id(payout.id))
     assert failures == []
     assert len(unjudged) < len(ACTIONS) / 10
     assert (await handle.describe()).history_length == before
@@ -186,7 +181,7 @@ async def test_no_reason_of_temporals_own_cancel_stops_a_run(
     payout = await waiting(house, bursar)
     await client.get_workflow_handle(names.workflow_id(payout.id)).cancel(reason=reason)
     assert (await payout.result()).state is S.CANCELLED
-    assert await task_failures(client, names.workflow_id(payout.id)) == []
+    assert await failures_of(client, names.workflow_id(payout.id)) == []
 
 
 STARTS: tuple[list[Any], ...] = (
@@ -208,7 +203,7 @@ async def test_a_run_started_with_garbage_ends_with_the_reason_and_nothing_is_re
         cause = raised.value.cause
         assert isinstance(cause, ApplicationError)
         assert cause.type == "InvalidRequest", (workflow, given)
-        assert await task_failures(client, workflow_id) == []
+        assert await failures_of(client, workflow_id) == []
 
     payouts = [new_payout_id() for _ in STARTS]
     transfers = [new_transfer_id() for _ in STARTS]

@@ -20,7 +20,7 @@ from typing import Any
 
 import asyncpg
 import pytest
-from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
+from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.worker import Replayer
 
@@ -32,6 +32,7 @@ from ops.temporal import LocalTemporal
 from tests.conftest import LOGIN_PASSWORD, WRITER, run_sql
 from tests.house import make_namespace
 from tests.ledger.steps import breaks
+from tests.task_failures import task_failures
 from tests.workflows.interleaving import Case, Theatre, open_theatre, play
 from tests.workflows.situations import SITUATIONS, Situation, arrivals, spread
 from workers.serving import WORKFLOWS
@@ -41,8 +42,6 @@ E = EventType
 TOGETHER = os.environ.get("BURSAR_INTERLEAVE")
 SEED = int(os.environ.get("BURSAR_INTERLEAVE_SEED", "1"))
 SUBMIT = "payout.submit"
-LOOK_AGAIN = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND
-"""The server's answer to a run that would close while a message has just come: no fault."""
 ARRIVED = frozenset(
     {
         E.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED,
@@ -104,10 +103,8 @@ def handed_over(case: Case) -> list[int]:
 
 def commands_break(case: Case) -> str | None:
     """Say which promise the commands of a run break, or None."""
-    for event in events(case):
-        failed = event.workflow_task_failed_event_attributes
-        if event.event_type == E.EVENT_TYPE_WORKFLOW_TASK_FAILED and failed.cause != LOOK_AGAIN:
-            return f"a workflow task failed: {failed.cause} {failed.failure.message}"
+    if failures := task_failures(events(case)):
+        return f"workflow tasks failed: {failures}"
     last = events(case)[-1].event_type
     if last != E.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED:
         return f"the run ended otherwise than completed: {last}"
