@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections import defaultdict
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ class BankLine:
     kind: str
     amount_minor: int
     currency: str
+    booked_at: datetime
 
     @property
     def payment_id(self) -> str:
@@ -57,8 +59,12 @@ def read_bank(partner: str, file: Path) -> BankBook:
     """Read a bank's file, past the bank."""
     book = BankBook()
     with _opened(file) as db:
-        for row in db.execute("SELECT reference, kind, amount_minor, currency FROM lines"):
-            book.lines.append(BankLine(partner, *row))
+        for row in db.execute(
+            "SELECT reference, kind, amount_minor, currency, booked_at FROM lines"
+        ):
+            reference, kind, amount_minor, currency, booked_at = row
+            moment = datetime.fromisoformat(booked_at)
+            book.lines.append(BankLine(partner, reference, kind, amount_minor, currency, moment))
         for row in db.execute(
             "SELECT reference, truth, amount_minor, currency, quirks FROM payouts"
         ):

@@ -67,6 +67,8 @@ class Case:
     ledger: list[str]
     """What is wrong in the ledger itself, in words."""
     holds: list[Any]
+    all_cases: list[Any] = field(default_factory=list)
+    """Every case there ever was, closed or not."""
 
     def breaches(self, payment_id: str) -> set[str]:
         """Return by which mistakes of its own a bank has broken its promises on a payment."""
@@ -135,8 +137,10 @@ async def gather(site: Installation) -> Case:
     for row in await site.rows("select * from approvals where decision = 'approve'"):
         approvals[row["payment_id"]].append(row)
     cases: dict[str, list[str]] = defaultdict(list)
-    for row in await site.rows("select payment_id, kind from cases where closed_at is null"):
-        cases[row["payment_id"] or ""].append(row["kind"])
+    all_cases = await site.rows("select payment_id, kind, opened_at, closed_at from cases")
+    for row in all_cases:
+        if row["closed_at"] is None:
+            cases[row["payment_id"] or ""].append(row["kind"])
     return Case(
         told=told,
         banks=banks,
@@ -152,6 +156,7 @@ async def gather(site: Installation) -> Case:
         },
         ledger=[row[0] for row in await site.rows(LEDGER)],
         holds=await site.rows(HOLDS),
+        all_cases=all_cases,
     )
 
 

@@ -50,6 +50,9 @@ FAULTS = {
 }  # fmt: skip
 """Which of the banks' misbehaviours are which fault of the battery."""
 
+FOUND_OUT = frozenset({"contradiction", "paid_twice", "phantom_debit", "excess_return"})
+"""Cases that say a bank has moved money otherwise than it had told, or than it may."""
+
 STATES = """
 select before, extract(epoch from at - came)::float8 as seconds
   from (select before, at, lag(at) over (partition by payment_id order by seq) as came
@@ -71,6 +74,7 @@ async def figures(site: Installation, outcome: Outcome) -> dict[str, Any]:
     if case is not None:
         told |= _payments(case)
         told["in_case_resolved"] = outcome.resolved
+        told["max_time_to_detect"] = time_to_detect(case)
         told["faults_by_id"], told["partner_lies_by_id"] = _lies(case)
     if director is not None:
         told |= _breaks(director.orders.done(), director.counts, outcome)
@@ -139,6 +143,24 @@ def _payments(case: Case) -> dict[str, Any]:
     }
 
 
+def time_to_detect(case: Case) -> float | None:
+    """Return the most seconds from a bank's movement to the case that it led to; None: no case."""
+    moved = case.lines()
+    waits = [
+        (opened["opened_at"] - max(before)).total_seconds()
+        for opened in case.all_cases
+        if opened["kind"] in FOUND_OUT
+        and (
+            before := [
+                line.booked_at
+                for line in moved[opened["payment_id"]]
+                if line.booked_at <= opened["opened_at"]
+            ]
+        )
+    ]
+    return round(max(waits), 1) if waits else None
+
+
 def _lies(case: Case) -> tuple[dict[str, int], dict[str, int]]:
     by_name = Counter(name for book in case.banks.values() for name in book.misbehaviours)
     by_id = {
@@ -205,7 +227,7 @@ _KEPT = frozenset({"seed", "tier", "commit", "checker_version", "not_built_K", "
 def _added(mine: Any, other: Any, name: str) -> Any:
     if mine is None or name in _KEPT:
         return other
-    if name == "time_to_drain":
+    if name in ("time_to_drain", "max_time_to_detect"):
         return max(mine, other or 0)
     if name == "per_state":
         return {

@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from tests.battery.orders import MISSING_POINTS, POINTS, Fate, Orders, Swallowed
 from tests.battery.plan import as_request, dated, deed
 from tests.battery.tiers import TIERS
 
+BOOKED_AT = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
 REQUEST = {
     "id": "po_1",
     "account": "wallet/acme/EUR",
@@ -107,8 +109,8 @@ def bank_file(folder: Path, *, debits: int) -> Path:
         db.execute(
             "INSERT INTO lines (booked_at, value_on, amount_minor, currency, balance_minor,"
             " reference, kind, payout)"
-            " VALUES ('now', 'now', -1250, 'EUR', 0, 'po_1-1', 'payout', ?)",
-            (number,),
+            " VALUES (?, '2026-11-02', -1250, 'EUR', 0, 'po_1-1', 'payout', ?)",
+            (BOOKED_AT.isoformat(), number),
         )
     db.commit()
     db.close()
@@ -144,6 +146,17 @@ def test_a_booking_that_the_bank_has_twice_fails_the_run(tmp_path: Path) -> None
     assert findings.figures()["doubled"] == 1
     assert findings.figures()["unmatched_movement"] == 1
     assert not report.passed(figures_of(findings))
+
+
+def test_how_long_a_contradiction_went_unseen_is_taken_from_the_banks_own_book(
+    tmp_path: Path,
+) -> None:
+    case = a_case(read_bank("keyed", bank_file(tmp_path, debits=2)))
+    assert report.time_to_detect(case) is None
+    for kind, seconds in (("paid_twice", 7.5), ("contradiction", 2.0), ("outcome_unknown", 90.0)):
+        opened_at = BOOKED_AT + timedelta(seconds=seconds)
+        case.all_cases.append({"payment_id": "po_1", "kind": kind, "opened_at": opened_at})
+    assert report.time_to_detect(case) == 7.5
 
 
 def test_a_settled_payout_that_the_bank_has_never_paid_fails_the_run(tmp_path: Path) -> None:
