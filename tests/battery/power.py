@@ -13,6 +13,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -142,6 +144,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.battery.power", description=__doc__)
     parser.add_argument("--only", action="append", help="a mutant's name; may be given again")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=1, help="how many to try at the same time")
     parser.add_argument(
         "--no-control", action="store_true", help="believe that a run without a bug passes"
     )
@@ -150,15 +153,23 @@ def main() -> int:
     console = Console(stderr=True)
     if not options.no_control and not _is_sound(options.seed, console):
         return 1
-    verdicts = []
-    for mutant in chosen:
-        verdict = try_out(mutant, options.seed)
-        verdicts.append(verdict)
-        console.print(f"{verdict.seconds:6.0f} s  {mutant.name}: {_words(verdict)}")
+    verdicts = _try_all(chosen, options.seed, options.jobs, console)
     _show(verdicts, console)
     caught = sum(bool(verdict.caught_by) for verdict in verdicts)
     sys.stdout.write(json.dumps({"caught": caught, "total": len(verdicts)}) + "\n")
     return 0 if caught == len(verdicts) else 1
+
+
+def _try_all(chosen: Sequence[Mutant], seed: int, jobs: int, console: Console) -> list[Verdict]:
+    """Try mutants, so many at a time, and say of each at once what became of it."""
+
+    def one(mutant: Mutant) -> Verdict:
+        verdict = try_out(mutant, seed)
+        console.print(f"{verdict.seconds:6.0f} s  {mutant.name}: {_words(verdict)}")
+        return verdict
+
+    with ThreadPoolExecutor(jobs) as several:
+        return list(several.map(one, chosen))
 
 
 def _is_sound(seed: int, console: Console) -> bool:
