@@ -48,6 +48,7 @@ RETURNS = _known(
     *("paid-then-returned", "paid-then-returned-less-fee", "partial-return"),
     *("returned-in-two-parts", "return-before-paid"),
 )
+NOES = _known("reject", "accepted-then-failed")
 BREACHES = frozenset({"paid-twice", "returned-twice"})
 """Mistakes with which the bank breaks its promises: counted apart, and found by its own events."""
 
@@ -139,10 +140,10 @@ def _approved(rng: random.Random) -> tuple[int, tuple[tuple[str, str], ...]]:
 def _marker(rng: random.Random, contradictions: float) -> str:
     """Return what the bank is told to do wrong, where that is not left to its mix."""
     chance = rng.random()
-    if chance < 0.06:
-        return f"[sim:{rng.choice(RETURNS)}]"
-    if chance < 0.06 + contradictions:
-        return f"[sim:{rng.choice(CONTRADICTIONS)}]"
+    for share, kinds in ((0.06, RETURNS), (0.05, NOES), (contradictions, CONTRADICTIONS)):
+        if chance < share:
+            return f"[sim:{rng.choice(kinds)}]"
+        chance -= share
     return ""
 
 
