@@ -110,7 +110,7 @@ def _payout(rng: random.Random, seed: int, number: int, contradictions: float) -
         account, amount_minor = THIN, rng.randint(40_00, 60_00)
     elif _chance(rng, 0.02):
         amount_minor = ABOVE_ALL
-    marker = _marker(rng, contradictions if partner == "keyed" else 0.0)
+    marker = _marker(rng, number, contradictions if partner == "keyed" else 0.0)
     request = {
         "id": payment_id("payout", seed, number),
         "account": account,
@@ -137,12 +137,12 @@ def _approved(rng: random.Random) -> tuple[int, tuple[tuple[str, str], ...]]:
     return amount_minor, tuple((person, "approve") for person in people)
 
 
-def _marker(rng: random.Random, contradictions: float) -> str:
+def _marker(rng: random.Random, number: int, contradictions: float) -> str:
     """Return what the bank is told to do wrong, where that is not left to its mix."""
     chance = rng.random()
     for share, kinds in ((0.06, RETURNS), (0.05, NOES), (contradictions, CONTRADICTIONS)):
         if chance < share:
-            return f"[sim:{rng.choice(kinds)}]"
+            return f"[sim:{kinds[number % len(kinds)]}]"  # so that each kind has its turn
         chance -= share
     return ""
 
