@@ -59,7 +59,7 @@ TIERS = {
         Tier(
             *("power", 160, 4, 80, 0, 0, 1, 0, 0, 8, 4),
             gateways=1,
-            contradictions=0.2,
+            contradictions=0.3,
             is_for_power=True,
         ),
         Tier("smoke", 300, 10, 60, 1, 1, 1, 1, 1, 8, 4, gateways=1),
