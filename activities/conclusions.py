@@ -319,15 +319,18 @@ class Conclusions:
         if twin is not None:
             await self.open_case(twin, "mismatch", f"{text}: told of {payment.id}", evidence)
 
-    async def open_case(self, payment: Payment, kind: str, detail: str, evidence: Evidence) -> None:
-        """Open a case about a payment, once per kind and evidence; nothing else changes."""
+    async def open_case(
+        self, payment: Payment | None, kind: str, detail: str, evidence: Evidence
+    ) -> None:
+        """Open a case, once per kind and evidence; nothing else changes."""
+        payment_id = payment.id if payment else None
         await self._books.write(
             Change(
-                key=f"{payment.id}/case/{kind}/{evidence.id}",
+                key=f"{payment_id or evidence.actor}/case/{kind}/{evidence.id}",
                 kind="case",
                 actor=evidence.actor,
                 reason=detail,
-                payment_id=payment.id,
+                payment_id=payment_id,
                 effective_on=today(),
                 evidence_id=evidence.id,
                 case=CaseOpened(kind=kind, detail=detail),

@@ -145,9 +145,8 @@ class SweepActivities:
             return None
         if run is None or run.status is not WorkflowExecutionStatus.RUNNING:
             return await self._adopt(now, run)
-        if run.raw_description.pending_workflow_task.attempt >= TASK_FAILURES_MIN:
-            detail = "its run fails again and again: look at the worker's log, and deploy a fix"
-            await self._open_case(now, "wedged", detail, f"wedged/{now.seq}")
+        if _is_wedged(run):
+            await self._call_to_wedged(run, now)
             return "wedged"
         if run.history_length > HISTORY_EVENTS_MAX:
             return await self._adopt(now, run)
@@ -220,6 +219,8 @@ class SweepActivities:
             if old and await self._books.payment(payment_id) is None:
                 found = found.plus(run.id)
                 activity.logger.warning("a run has no payment in the register: %s", run.id)
+                if _is_wedged(run):
+                    await self._call_to_wedged(run, None)
         activity.heartbeat()
         return found
 
@@ -240,7 +241,25 @@ class SweepActivities:
             detail += "; many more are: bursar payouts list --stuck"
         await self._open_case(payment, "stuck", detail, f"stuck/{stuck.seq}/{stuck.cases}")
 
-    async def _open_case(self, payment: Payment, kind: str, detail: str, evidence: str) -> None:
+    async def _call_to_wedged(
+        self, run: WorkflowExecutionDescription, payment: Payment | None
+    ) -> None:
+        """Open a case for a run that cannot get on, unless people have been called already.
+
+        A bad release may wedge every run there is: beyond a few cases, more tell nothing new. All
+        runs that the register does not know have one case together.
+        """
+        calls = await self._oversight.calls("wedged", payment.id if payment else None)
+        if calls.heard or calls.open_alike > ALIKE_MAX:
+            return
+        detail = f"{run.id} fails again and again: look at the worker's log, and deploy a fix"
+        if payment is None:
+            detail += "; nothing is registered or booked yet: bursar sweep names all such runs"
+        await self._open_case(payment, "wedged", detail, f"wedged/{run.run_id}/{calls.cases}")
+
+    async def _open_case(
+        self, payment: Payment | None, kind: str, detail: str, evidence: str
+    ) -> None:
         proof = Evidence(actor=ACTOR, id=evidence)
         await self._conclusions.open_case(payment, kind, detail, proof)
 
@@ -251,6 +270,11 @@ _OPEN = (
 )
 _STATE = names.PAYMENT_STATE.name
 _NOT_SHOWN = f"({_STATE} = '{PaymentState.RECEIVED}' OR {_STATE} IS NULL)"
+
+
+def _is_wedged(run: WorkflowExecutionDescription) -> bool:
+    """Tell whether a run's workflow task has failed, or run out of time, again and again."""
+    return bool(run.raw_description.pending_workflow_task.attempt >= TASK_FAILURES_MIN)
 
 
 def request_of(payment: Payment) -> PayoutRequest | TransferRequest:

@@ -74,6 +74,26 @@ KINDS: dict[str, CaseKind] = {
         "An event failed again and again, and waits out of the way of the others.",
         ("mend the cause, then bursar events redrive EVENT", _SEEN),
     ),
+    "wedged": CaseKind(
+        "Every try of a run's code fails, so the payment stands still; its money is safe.",
+        ("deploy a fix: the run goes on by itself within minutes", _SEEN),
+    ),
+    "unreadable": CaseKind(
+        "A payment has lost its run, and this release cannot read its request to start another.",
+        ("deploy a release that reads it: the next sweep starts the run", _SEEN),
+    ),
+    "stuck": CaseKind(
+        "A payment is past the time of its next action, and nothing else calls anybody to it.",
+        ("find out what its next action waits for: bursar payouts show PAYMENT", _SEEN),
+    ),
+    "not_approved": CaseKind(
+        "An approval that the payment had counts no more, so it is not handed over.",
+        ("bursar cancel PAYMENT, and send it anew", _SEEN),
+    ),
+    "over_limit": CaseKind(
+        "The payment is over a limit, so it is not handed over.",
+        ("raise the limit, wait for the next day, or bursar cancel PAYMENT", _SEEN),
+    ),
 }
 """Every kind of case that the house opens."""
 

@@ -236,11 +236,28 @@ class Bursar:
         try:
             await _answered(start_run(self._client, request), request.id)
         except WorkflowAlreadyStartedError:
-            known = await _answered(handle.describe(), request.id)
-            if await known.memo_value(names.CONTENT_HASH_MEMO, None) != content_hash(request):
+            if await _answered(self._content_of(handle), request.id) != content_hash(request):
                 raise PaymentConflict(request.id) from None
             return handle, True
         return handle, False
+
+    async def _content_of(self, handle: WorkflowHandle[Any, Any]) -> str | None:
+        """Return the content hash of the payment that runs under an id; None: it is none of ours.
+
+        Where it was started by hand, with no hash beside it, what it was started with is read.
+        """
+        run = await handle.describe()
+        told = await run.memo_value(names.CONTENT_HASH_MEMO, None)
+        if told is not None:
+            return str(told)
+        begun = await anext(handle.fetch_history_events(page_size=1))
+        payloads = begun.workflow_execution_started_event_attributes.input.payloads
+        model = PayoutRequest if run.workflow_type == names.PAYOUT_WORKFLOW else TransferRequest
+        try:
+            (content,) = await self._client.data_converter.decode(payloads)
+            return content_hash(model.read(content))
+        except (InvalidRequest, ValueError, KeyError, RuntimeError):
+            return None
 
 
 def _require(request: object, model: type[PayoutRequest | TransferRequest]) -> None:

@@ -38,6 +38,16 @@ _OPEN_GROUPS = """
 select distinct p.state, p.partner from cases k join payments p on p.id = k.payment_id
  where k.closed_at is null and k.kind = 'stuck'
 """
+_CALLS = """
+select count(*) filter (where mine) as cases,
+       count(*) filter (where mine and coalesce(closed_at, 'infinity')
+                                       > clock_timestamp() - $3::interval) > 0 as heard,
+       count(*) filter (where closed_at is null) as open_alike
+  from (select closed_at, payment_id is not distinct from $2 as mine
+          from cases where kind = $1) k
+"""
+LOOKED = timedelta(hours=1)
+"""What a person buys who closes a case: as in the view payment_next."""
 _UNKNOWN_HERE = """
 select told.key from unnest($1::text[]) told(key)
   left join attempts a on a.key = told.key
@@ -81,6 +91,19 @@ class Stuck(BaseModel):
     """How many are stuck in this state with this partner, itself included."""
     nth: int
     """Its place among those, the longest due first."""
+
+
+class Calls(BaseModel):
+    """Whether people have been called to something already."""
+
+    model_config = ConfigDict(frozen=True)
+
+    cases: int
+    """How many cases of the kind the payment has had; without one: all that have none."""
+    heard: bool
+    """Whether one of them is open, or was closed only a while ago."""
+    open_alike: int
+    """How many cases of the kind are open, whosever."""
 
 
 class Oversight:
@@ -139,6 +162,11 @@ class Oversight:
     async def groups_with_a_case(self) -> set[tuple[str, str | None]]:
         """Return state and partner of every payment with an open case for being stuck."""
         return {(row["state"], row["partner"]) for row in await self._rows(_OPEN_GROUPS)}
+
+    async def calls(self, kind: str, payment_id: str | None) -> Calls:
+        """Return whether people are called to a payment, or to what has none, by a kind of case."""
+        rows = await self._rows(_CALLS, kind, payment_id, LOOKED)
+        return Calls.model_validate(dict(rows[0]))
 
     async def watermark(self) -> Watermark | None:
         """Return the newest change of the journal; None while there is none."""

@@ -37,7 +37,10 @@ API_KEY = "house-key"
 WEBHOOK_SECRET = "whsec_aG91c2Utc2VjcmV0LW9mLTMyLWJ5dGVzLWxvbmchIQ=="
 TOKEN = "house-token-of-ops"
 SECOND_TOKEN = "house-token-of-vera"
-ROLES = '["read","operate","admin"]'
+ROLES = {
+    "ops": '["read","operate","admin"]',
+    "vera": '["read","operate","admin","approve-l1"]',
+}
 LAG_SECONDS = 1.5
 PATIENCE_SECONDS = 60.0
 
@@ -337,7 +340,7 @@ class House:
 
 def _token_entry(name: str, token: str) -> str:
     digest = hashlib.sha256(token.encode()).hexdigest()
-    return f'[[tokens]]\nprincipal = "{name}"\nsha256 = "{digest}"\nroles = {ROLES}\n'
+    return f'[[tokens]]\nprincipal = "{name}"\nsha256 = "{digest}"\nroles = {ROLES[name]}\n'
 
 
 def _says_yes(url: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 import typer
@@ -205,7 +206,13 @@ def _print(case: CaseView) -> None:
         out.print()
         out.print("Ways to resolve it", style="bold")
         for way in case.ways:
-            out.print(cell(f"  {way}"), soft_wrap=True)
+            out.print(cell(f"  {_of_this(way, case)}"), soft_wrap=True)
+
+
+def _of_this(way: str, case: CaseView) -> str:
+    """Return a way out with this case's own ids, so that it can be copied as it stands."""
+    way = re.sub(r"\bID\b", str(case.id), way)
+    return re.sub(r"\bPAYMENT\b", case.payment_id or "PAYMENT", way)
 
 
 def _facts(case: CaseView) -> list[tuple[str, str | None]]:

@@ -322,7 +322,9 @@ def _print_rails(found: RailList) -> None:
             moment(rail.waiting_since),
         )
     console().print(shown)
-    console().print(f"{found.transfers_waiting} transfers wait for their date or a pause to end.")
+    if found.transfers_waiting:
+        what = "Transfers that wait for their date or the end of a pause"
+        console().print(f"{what}: {found.transfers_waiting}")
 
 
 def _print_pauses(pauses: tuple[PauseView, ...]) -> None:

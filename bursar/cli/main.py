@@ -9,6 +9,7 @@ from typing import Annotated, NoReturn, TextIO, cast
 
 import typer
 from rich.text import Text
+from typer.core import TyperCommand, TyperGroup
 from typer.rich_utils import rich_format_error
 
 from bursar.cli import (
@@ -41,12 +42,14 @@ WHAT_TO_DO = {
     ExitCode.BUG: "Please report it with the lines above. Repeating the command is safe.",
 }
 
+HELP = ["--help", "-h"]
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
-    context_settings={"help_option_names": ["--help", "-h"]},
+    context_settings={"help_option_names": HELP},
     epilog=examples(
         "bursar payouts send examples/payouts.csv",
         "bursar payouts list --state in_review",
@@ -165,6 +168,22 @@ def exit_codes(as_json: options.Json = False) -> None:
     console().print(shown)
 
 
+def command() -> TyperGroup:
+    """Return the whole command line."""
+    root = cast(TyperGroup, typer.main.get_command(app))
+    _name_no_type_of_help(root)
+    return root
+
+
+def _name_no_type_of_help(told: TyperGroup | TyperCommand) -> None:
+    """Let --help look like every other flag, of which our own options name no type either."""
+    option = told.get_help_option(typer.Context(told, help_option_names=HELP))
+    if option is not None:
+        option.metavar = ""
+    for each in told.commands.values() if isinstance(told, TyperGroup) else ():
+        _name_no_type_of_help(cast(TyperGroup | TyperCommand, each))
+
+
 def run() -> NoReturn:
     """Run the command line and end the process with its exit code; never returns."""
     for stream in (sys.stdout, sys.stderr):
@@ -178,7 +197,7 @@ def status_of(arguments: list[str]) -> int:
     """Run the command line and return its exit code; every error has been told by then."""
     as_json = "--json" in arguments
     try:
-        ended = app(arguments, prog_name="bursar", standalone_mode=False)
+        ended = command()(arguments, prog_name="bursar", standalone_mode=False)
     except BursarError as error:
         return _failed(code_of(error), str(error), error.code, as_json, error)
     except typer.TyperException as error:

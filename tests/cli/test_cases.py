@@ -111,10 +111,17 @@ def test_a_case_is_shown_with_its_money_what_people_said_and_the_ways_out(
         "breach by the partner",
         "ticket 4711",
         "Ways to resolve it",
-        "bursar cases resolve",
+        "bursar cases resolve 7 --to loss/",
     ):
         assert expected in ended.out
+    assert "resolve ID" not in ended.out
     assert CaseView.model_validate(connected("cases", "show", "7", "--json").json).words == (word,)
+
+
+def test_the_ways_out_of_a_case_name_its_payment(connected: Cli, gateway: SmallGateway) -> None:
+    kind = kind_of("outcome_unknown")
+    answers(gateway, a_case(kind="outcome_unknown", ways=kind.ways))
+    assert "bursar resolve po_1 --outcome" in connected("cases", "show", "7").out
 
 
 def test_a_word_on_a_case_goes_to_the_gateway_without_a_name(

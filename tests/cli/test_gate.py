@@ -43,6 +43,7 @@ async def test_a_rail_is_paused_shown_and_resumed(run: Run) -> None:
     shown = await run("reader", "rails")
     for expected in ("simulator", "paused", "operator for ana", "a test"):
         assert expected in shown.out
+    assert "transfers" not in shown.out, "none waits"
     (pause,) = (await run("reader", "rails", "--json")).json["pauses"]
     assert (pause["paused_by"], pause["paused_for"]) == ("operator", "ana")
     refused = await run("creator", "resume", *on, "--json")

@@ -6,11 +6,10 @@ import re
 import shlex
 
 import pytest
-import typer
 from typer.core import TyperGroup
 
+from bursar.cli import main
 from bursar.cli.codes import MEANING, ExitCode
-from bursar.cli.main import app
 from tests.cli.conftest import Cli
 
 
@@ -26,8 +25,7 @@ def commands(group: TyperGroup, *path: str) -> list[str]:
 
 
 def every_command() -> list[str]:
-    root = typer.main.get_command(app)
-    assert isinstance(root, TyperGroup)
+    root = main.command()
     return [command for name in root.commands for command in _below(root, name)]
 
 
@@ -89,6 +87,7 @@ def test_every_command_shows_an_example_of_itself_with_options_that_exist(
         for word in words:
             assert not word.startswith("--") or re.search(rf"│[ *]+{word} ", page.out), word
     assert "--json" in page.out
+    assert "<bool>" not in page.out, "a flag takes no value"
 
 
 def test_the_help_fits_a_terminal_of_80_columns(cli: Cli) -> None:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import random
+from functools import partial
+from typing import Any
 
 import pytest
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.client import Client
+from temporalio.common import WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
 from bursar import (
@@ -17,6 +22,8 @@ from bursar import (
     PaymentConflict,
     PaymentNotFound,
     PaymentState,
+    PayoutHandle,
+    PayoutRequest,
     ServiceUnavailable,
     names,
     new_payout_id,
@@ -52,6 +59,67 @@ async def test_the_same_id_with_another_amount_starts_nothing(house: House, burs
     await payout.result()
     with pytest.raises(PaymentConflict, match=request.id):
         await bursar.pay_out(other)
+    assert await house.bookings(request.id) == (1, 12_50)
+
+
+async def test_fifty_starts_of_one_id_with_two_contents_are_one_payout_and_all_hear_which(
+    house: House, bursar: Bursar, client: Client
+) -> None:
+    """INV-26: through our client, and by starts as any other program of Temporal's makes them."""
+    for seed in range(4):
+        dice = random.Random(seed)  # noqa: S311
+        request = a_payout()
+        other = request.model_copy(update={"amount": Money(amount_minor=99_99, currency="EUR")})
+        asked = [dice.choice([request, other]) for _ in range(50)]
+        ways: list[partial[Any]] = [partial(bursar.pay_out, each) for each in asked]
+        ways += [partial(_start_by_hand, client, each) for each in (request, other)]
+        dice.shuffle(ways)
+        answers = await asyncio.gather(*(way() for way in ways), return_exceptions=True)
+        assert (await bursar.payout(request.id).result()).state is S.SETTLED
+        paid = (await house.view(request.id)).payment.amount_minor
+        assert await house.bookings(request.id) == (1, paid)
+        started = 0
+        for way, answer in zip(ways, answers, strict=True):
+            same = way.args[-1].amount.amount_minor == paid
+            if way.func == _start_by_hand:
+                started += answer is True
+                assert answer in ({True, False} if same else {False})
+            elif same:
+                assert isinstance(answer, PayoutHandle), answer
+                assert answer.id == request.id
+                started += not answer.existed
+            else:
+                assert isinstance(answer, PaymentConflict), answer
+        assert started == 1
+
+
+async def _start_by_hand(client: Client, request: PayoutRequest) -> bool:
+    """Start a payout as another program does, which knows of no memo; False: there is one."""
+    try:
+        await client.start_workflow(
+            names.PAYOUT_WORKFLOW,
+            request,
+            id=names.workflow_id(request.id),
+            task_queue=names.PAYMENTS_QUEUE,
+            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+        )
+    except WorkflowAlreadyStartedError:
+        return False
+    return True
+
+
+async def test_a_payout_that_was_started_by_hand_is_the_same_to_a_backend_that_sends_it_again(
+    house: House, bursar: Bursar, client: Client
+) -> None:
+    """It has no content hash beside it; what it was started with says what it is."""
+    request = a_payout()
+    other = request.model_copy(update={"amount": Money(amount_minor=99_99, currency="EUR")})
+    assert await _start_by_hand(client, request)
+    assert (await bursar.pay_out(request)).existed
+    with pytest.raises(PaymentConflict, match=request.id):
+        await bursar.pay_out(other)
+    assert (await bursar.payout(request.id).result()).state is S.SETTLED
+    assert (await bursar.pay_out(request)).existed
     assert await house.bookings(request.id) == (1, 12_50)
 
 
