@@ -224,6 +224,14 @@ def go_install(
     if minor is None or int(minor[1]) < minor_min:
         return f"Go on PATH is {version or 'unknown'}; building needs Go 1.{minor_min} or newer"
     say(f"Building {what} with {version} (once; about 3 minutes on 2 cores) …")
+    failure = _install(go, module, workshop, env, say)
+    if failure is not None:
+        return f"the Go build failed: {failure}"
+    return workshop / module.partition("@")[0].rpartition("/")[2]
+
+
+def _install(go: str, module: str, workshop: Path, env: Mapping[str, str], say: Say) -> str | None:
+    """Run `go install` and return the last lines that it wrote where it failed."""
     log = workshop / "build.log"
     with log.open("wb") as output:
         builder = subprocess.Popen(  # noqa: S603  the user's Go
@@ -241,9 +249,10 @@ def go_install(
             builder.kill()
             builder.wait()
     if builder.returncode == 0:
-        return workshop / module.partition("@")[0].rpartition("/")[2]
-    last = [line for line in log.read_text(errors="replace").splitlines() if line.strip()][-3:]
-    return "the Go build failed: " + " / ".join(last)
+        return None
+    return " / ".join(
+        [line for line in log.read_text(errors="replace").splitlines() if line.strip()][-3:]
+    )
 
 
 def _watch_build(builder: subprocess.Popen[bytes], log: Path, say: Say) -> None:
