@@ -87,3 +87,10 @@ def tree_cpu_seconds(roots: Sequence[int]) -> list[float]:
         elif int(fields[1]) in ticks:
             ticks[int(fields[1])] += sum(int(field) for field in fields[11:13])
     return [ticks[root] / TICKS for root in roots]
+
+
+def busy_seconds() -> float:
+    """Return the CPU that everything on this machine has used since it started."""
+    fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
+    user, nice, system, _idle, _waiting, *interrupts = map(int, fields[:8])
+    return (user + nice + system + sum(interrupts)) / TICKS

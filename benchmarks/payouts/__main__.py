@@ -73,6 +73,8 @@ def main() -> int:
     """Run, report, and return 0, 1 where a bar was missed, or 2 where it could not be run."""
     options = _options()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    for stranger in ("httpx", "alembic"):
+        logging.getLogger(stranger).setLevel(logging.WARNING)
     Runtime.set_default(  # the SDK's own log would go to standard output
         Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(filter="OFF")))
     )

@@ -20,6 +20,7 @@ from temporalio.client import (
 )
 
 from benchmarks.payouts.books import CURRENCY, WALLETS, wallet
+from benchmarks.server import busy_seconds
 from bursar import Bursar, IbanAccount, Money, PaymentState, PayoutRequest, names
 from bursar.ids import new_payout_id
 
@@ -41,6 +42,8 @@ class Sample:
     """Seconds from each `pay_out` to its result, sorted."""
     cpu_ms: Cpu
     """CPU milliseconds per payout, by part."""
+    busy_cores: float = 0.0
+    """Cores that worked on anything meanwhile, other programs' work too."""
     some_ids: tuple[str, ...] = ()
     """A few of the payouts, from the middle of the round."""
 
@@ -163,6 +166,7 @@ class _Window:
     cpu: Callable[[], Mapping[str, float]]
     latencies: list[float] = field(default_factory=list)
     ids: list[str] = field(default_factory=list)
+    busy_cores: float = 0.0
 
     def __post_init__(self) -> None:
         self.begin = time.perf_counter() + self.warm_up_seconds
@@ -180,8 +184,9 @@ class _Window:
     async def used(self) -> Cpu:
         """Return the CPU seconds that each part uses between begin and end."""
         await asyncio.sleep(self.begin - time.perf_counter())
-        before = self.cpu()
+        before, machine = self.cpu(), busy_seconds()
         await asyncio.sleep(self.end - time.perf_counter())
+        self.busy_cores = (busy_seconds() - machine) / self.seconds
         return {part: now - before.get(part, 0.0) for part, now in self.cpu().items()}
 
     def sample(self, used: Cpu) -> Sample:
@@ -192,6 +197,7 @@ class _Window:
             rate=count / self.seconds,
             latencies=tuple(sorted(self.latencies)),
             cpu_ms={part: 1000 * seconds / count for part, seconds in used.items()},
+            busy_cores=self.busy_cores,
             some_ids=tuple(self.ids[count // 2 :][:SOME]),
         )
 

@@ -84,13 +84,15 @@ def missed(found: Mapping[str, float], share: float) -> list[str]:
 
 def bottleneck(results: Results) -> str:
     """Say what sets the pace of payouts, by who used the cores meanwhile."""
-    name = PRODUCT
-    cores = _median(results, name, _cores)
-    split = split_of(results, name)
+    there = os.cpu_count() or 1
+    ours, others = (_median(results, PRODUCT, what) for what in (_cores, _of_others))
+    split = split_of(results, PRODUCT)
     most = max(split, key=lambda part: split[part])
-    total = sum(split.values())
-    used = f"{cores:.1f} of {os.cpu_count()} cores in use, {split[most] / total:.0%} by {most}"
-    if cores >= SHARE_OF_CORES * (os.cpu_count() or 1):
+    used = (
+        f"{ours:.1f} of {there} cores used, {split[most] / sum(split.values()):.0%} of that by "
+        f"{most}, and {others:.1f} by strangers"
+    )
+    if ours + others >= SHARE_OF_CORES * there:
         return f"the cores: {used}"
     return f"not the cores ({used}): what is waited for is Temporal's commits, one after the other"
 
@@ -108,8 +110,9 @@ def _rates(results: Results, suffix: str) -> dict[str, float]:
     found[f"worker_cpu_ms_same_shape{suffix}"] = split_of(results, EMPTY)["worker"]
     for name in results.samples:
         found[f"per_second_{name}{suffix}"] = _median(results, name, _rate)
-    for name, whole in results.whole.items():
-        found[f"share_with_timer_{name}{suffix}"] = sum(whole) / len(whole)
+    for name, timers in results.timers.items():
+        found[f"share_with_timer_{name}{suffix}"] = sum(timers) / len(timers)
+    found[f"cores_of_others{suffix}"] = _median(results, PRODUCT, _of_others)
     return found
 
 
@@ -148,6 +151,10 @@ def _rate(_name: str, sample: Sample) -> float:
 
 def _worker_ms(name: str, sample: Sample) -> float:
     return parts(name, sample.cpu_ms)["worker"]
+
+
+def _of_others(_name: str, sample: Sample) -> float:
+    return max(0.0, sample.busy_cores - _cores(_name, sample))
 
 
 def _cores(_name: str, sample: Sample) -> float:

@@ -19,6 +19,7 @@ from bursar import Bursar
 
 TWO_WORKERS = "two_workers"
 SECOND = "second_worker"
+TIMER = "TIMER_STARTED"
 PAY_SECONDS = 0.5
 """After how long the bank pays at full load: later than the wait for it begins."""
 LONE_PAY_SECONDS = 2.0
@@ -54,8 +55,8 @@ class Results:
     engine: str
     samples: dict[str, list[Sample]] = field(default_factory=dict)
     specimens: dict[str, Specimen] = field(default_factory=dict)
-    whole: dict[str, list[bool]] = field(default_factory=dict)
-    """Whether payouts under load had every event of the specimen, some of each load."""
+    timers: dict[str, list[bool]] = field(default_factory=dict)
+    """Whether payouts under load came to wait, with their deadline's timer; some of each load."""
     more: dict[str, float] = field(default_factory=dict)
     """Figures that are measured once."""
 
@@ -64,8 +65,8 @@ class Results:
         self.samples.setdefault(name, []).append(sample)
         used = sum(sample.cpu_ms.values()) * sample.rate / 1000
         log.info(
-            "  %-14s %7.1f /s   p50 %5.0f ms   %4.2f cores",
-            *(name, sample.rate, 1000 * sample.percentile(0.5), used),
+            "  %-14s %7.1f /s   p50 %5.0f ms   %4.2f cores, %4.2f of others",
+            *(name, sample.rate, 1000 * sample.percentile(0.5), used, sample.busy_cores - used),
         )
 
 
@@ -120,7 +121,9 @@ class Rounds:
             request = next(waiting)
             await driver.pay(bursar, request)
             self.results.specimens[shape] = await specimen(self._client, request.id)
-        check_same_shape(self.results.specimens[PRODUCT], self.results.specimens[EMPTY])
+        product = self.results.specimens[PRODUCT]
+        check_same_shape(product, self.results.specimens[EMPTY])
+        log.info("Payout and empty workflow have the same %d events", len(product.kinds))
 
     async def _pay_after(self, seconds: float) -> None:
         await self._site.settle_after(seconds)
@@ -135,10 +138,8 @@ class Rounds:
         )
         self.results.add(name, sample)
         await self._site.quiet()
-        lone = self.results.specimens[shape]
         seen = await asyncio.gather(*(specimen(self._client, each) for each in sample.some_ids))
-        whole = [each.kinds == lone.kinds for each in seen]
-        self.results.whole.setdefault(name, []).extend(whole)
+        self.results.timers.setdefault(name, []).extend(TIMER in each.kinds for each in seen)
 
 
 @asynccontextmanager

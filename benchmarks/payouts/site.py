@@ -33,6 +33,7 @@ ANSWER_SECONDS = 0.005
 RATE_PER_SECOND = 1_000.0
 """What the rail allows: more than two cores can do, so that it sets no pace."""
 QUIET_SECONDS_MAX = 120.0
+START_SECONDS_MAX = 180.0
 
 _RULES = """
 fees = [{ kind = "payout", currency = "EUR", fixed_minor = 20, rate_bps = 10 }]
@@ -140,6 +141,7 @@ class Site:
             ready=ready,
             log=self._directory / f"{name}.log",
             pid_file=self._directory / f"{name}.pid",
+            start_seconds_max=START_SECONDS_MAX,
         )
 
     def pid(self, name: str) -> int:
@@ -208,6 +210,7 @@ class Site:
             ready=partial(_says_yes, url + path),
             log=self._directory / f"{name}.log",
             pid_file=self._directory / f"{name}.pid",
+            start_seconds_max=START_SECONDS_MAX,
         )
 
     async def _start(self, *which: str) -> None:
