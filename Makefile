@@ -80,3 +80,11 @@ races: install ## Race cancel, claim, approval and spends: ROUNDS=10000 SEED=1
 .PHONY: bench-ledger
 bench-ledger: install ## Measure the books beside PostgreSQL's own floor (QUICK=1: two minutes)
 	@$(BIN)/python -m benchmarks.ledger $(if $(QUICK),--quick,--report docs/benchmarks) $(ARGS)
+
+.PHONY: bench-payouts
+bench-payouts: install ## Measure payouts beside what Temporal itself costs (QUICK=1: two minutes)
+	@$(BIN)/python -m benchmarks.payouts $(if $(QUICK),--quick,--report docs/benchmarks) $(ARGS)
+
+.PHONY: bench
+bench: install ## Run both benchmarks, whatever the first finds (QUICK=1: four minutes)
+	@failed=0; for each in ledger payouts; do $(MAKE) --no-print-directory bench-$$each || failed=1; done; exit $$failed

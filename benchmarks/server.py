@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -65,16 +65,32 @@ def server_cpu_seconds(postgres: LocalPostgres) -> float:
     """Return the CPU that a server and all its processes, ended ones too, have used so far."""
     if postgres.process is None:
         raise RuntimeError("the server does not run")
-    root = postgres.process.pid  # Every other process of the server is its child.
-    ticks = 0
+    (seconds,) = tree_cpu_seconds([postgres.process.pid])
+    return seconds
+
+
+def tree_cpu_seconds(roots: Sequence[int]) -> list[float]:
+    """Return the CPU that processes and their children, ended ones too, have used so far.
+
+    Args:
+        roots: Process ids; for each its seconds come back, with those of its direct children.
+    """
+    ticks = dict.fromkeys(roots, 0)
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             pid, rest = stat.read_text().split(" (", 1)
-        except OSError:  # It has ended meanwhile, and the server has its ticks.
+        except OSError:  # It has ended meanwhile, and its parent has its ticks.
             continue
         fields = rest.rpartition(") ")[2].split()
-        if int(pid) == root:
-            ticks += sum(int(field) for field in fields[11:15])
-        elif int(fields[1]) == root:
-            ticks += sum(int(field) for field in fields[11:13])
-    return ticks / TICKS
+        if int(pid) in ticks:
+            ticks[int(pid)] += sum(int(field) for field in fields[11:15])
+        elif int(fields[1]) in ticks:
+            ticks[int(fields[1])] += sum(int(field) for field in fields[11:13])
+    return [ticks[root] / TICKS for root in roots]
+
+
+def busy_seconds() -> float:
+    """Return the CPU that everything on this machine has used since it started."""
+    fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
+    user, nice, system, _idle, _waiting, *interrupts = map(int, fields[:8])
+    return (user + nice + system + sum(interrupts)) / TICKS

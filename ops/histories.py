@@ -25,6 +25,24 @@ _ONE_ACTION = frozenset(
     }
 )
 
+_ONE_WRITE = frozenset(
+    {
+        EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED,
+        EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED,
+        EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED,
+        EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED,
+        EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED,
+        EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED,
+        EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED,
+        EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT,
+        EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED,
+        EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED,
+        EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT,
+        EventType.EVENT_TYPE_ACTIVITY_TASK_CANCELED,
+        EventType.EVENT_TYPE_TIMER_FIRED,
+    }
+)
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -56,6 +74,22 @@ def actions_in(events: Iterable[HistoryEvent]) -> int:
             marker = event.marker_recorded_event_attributes
             tasks_with_local_steps.add(marker.workflow_task_completed_event_id)
     return actions + len(tasks_with_local_steps)
+
+
+def writes_in(events: Iterable[HistoryEvent]) -> int:
+    """Return how often the server has written the run's state, as far as a history shows it.
+
+    Each is a commit of the server's database: one for a start, a signal, an update or a timer that
+    fires, and two for each workflow task and each try of an activity: taken, and ended.
+    """
+    writes = 0
+    for event in events:
+        if event.event_type in _ONE_WRITE:
+            writes += 1
+        elif event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_STARTED:
+            # A try that failed and was followed by another left no event: it was taken, and ended.
+            writes += 2 * event.activity_task_started_event_attributes.attempt - 1
+    return writes
 
 
 async def costs(client: Client, payment_ids: Iterable[str]) -> list[Cost]:

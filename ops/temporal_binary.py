@@ -184,20 +184,58 @@ def _bytes_in(folder: Path) -> int:
 
 def _build(workshop: Path, env: dict[str, str], say: Say) -> Path | str:
     """Build the pinned version with Go."""
+    return go_install(MODULE, f"Temporal {CLI_VERSION}", workshop, env, say)
+
+
+def _go(env: Mapping[str, str]) -> tuple[str | None, str]:
+    """Return the user's Go and its version, such as "go1.26.4"; None: there is none."""
     go = shutil.which("go", path=env.get("PATH"))
     if go is None:
+        return None, ""
+    asked = subprocess.run(  # noqa: S603  the user's Go
+        [go, "env", "GOVERSION"], capture_output=True, text=True, env=dict(env), check=False
+    )
+    return go, asked.stdout.strip()
+
+
+def go_install(
+    module: str,
+    what: str,
+    workshop: Path,
+    env: Mapping[str, str],
+    say: Say,
+    *,
+    minor_min: int = GO_MINOR_MIN,
+) -> Path | str:
+    """Build a command into a folder with the user's Go; return it, or the reason why not.
+
+    Args:
+        module: The command's package and version, as `go install` takes it.
+        what: What people call it.
+        workshop: Where it is made; the log of the build stays beside it.
+        env: The environment of the build.
+        say: Told how far it is.
+        minor_min: The oldest Go 1.x that builds it.
+    """
+    go, version = _go(env)
+    if go is None:
         return "Go is not on PATH, so it cannot be built"
-    version = subprocess.run(  # noqa: S603  the user's Go
-        [go, "env", "GOVERSION"], capture_output=True, text=True, env=env, check=False
-    ).stdout.strip()
     minor = re.match(r"go1\.(\d+)", version)
-    if minor is None or int(minor[1]) < GO_MINOR_MIN:
-        return f"Go on PATH is {version or 'unknown'}; building needs Go 1.{GO_MINOR_MIN} or newer"
-    say(f"Building Temporal {CLI_VERSION} with {version} (once; about 3 minutes on 2 cores) …")
+    if minor is None or int(minor[1]) < minor_min:
+        return f"Go on PATH is {version or 'unknown'}; building needs Go 1.{minor_min} or newer"
+    say(f"Building {what} with {version} (once; about 3 minutes on 2 cores) …")
+    failure = _install(go, module, workshop, env, say)
+    if failure is not None:
+        return f"the Go build failed: {failure}"
+    return workshop / module.partition("@")[0].rpartition("/")[2]
+
+
+def _install(go: str, module: str, workshop: Path, env: Mapping[str, str], say: Say) -> str | None:
+    """Run `go install` and return the last lines that it wrote where it failed."""
     log = workshop / "build.log"
     with log.open("wb") as output:
         builder = subprocess.Popen(  # noqa: S603  the user's Go
-            [go, "install", "-v", MODULE],
+            [go, "install", "-v", module],
             stdout=output,
             stderr=output,
             stdin=subprocess.DEVNULL,
@@ -211,9 +249,10 @@ def _build(workshop: Path, env: dict[str, str], say: Say) -> Path | str:
             builder.kill()
             builder.wait()
     if builder.returncode == 0:
-        return workshop / "temporal"
-    last = [line for line in log.read_text(errors="replace").splitlines() if line.strip()][-3:]
-    return "the Go build failed: " + " / ".join(last)
+        return None
+    return " / ".join(
+        [line for line in log.read_text(errors="replace").splitlines() if line.strip()][-3:]
+    )
 
 
 def _watch_build(builder: subprocess.Popen[bytes], log: Path, say: Say) -> None:

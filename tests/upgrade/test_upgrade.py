@@ -23,11 +23,12 @@ from bursar import Bursar, PaymentHandle, PaymentState, names
 from bursar import temporal as connecting
 from bursar.payments import FINAL
 from ledger import migrate
+from ops.namespaces import make_namespace
 from ops.postgres import LocalPostgres
 from ops.program import Program
 from ops.temporal import LocalTemporal
 from tests.conftest import LOGIN_PASSWORD, WRITER, run_sql
-from tests.house import House, make_namespace
+from tests.house import House
 from tests.payments import a_payout
 from tests.task_failures import task_failures
 from tests.upgrade.old import OldRelease, a_gateway, unpack

@@ -27,10 +27,10 @@ from temporalio.worker import Replayer
 from bursar import PaymentState, Verdict
 from bursar import temporal as connecting
 from bursar.payments import FINAL
+from ops.namespaces import make_namespace
 from ops.postgres import LocalPostgres
 from ops.temporal import LocalTemporal
 from tests.conftest import LOGIN_PASSWORD, WRITER, run_sql
-from tests.house import make_namespace
 from tests.ledger.steps import breaks
 from tests.task_failures import task_failures
 from tests.workflows.interleaving import Case, Theatre, open_theatre, play
