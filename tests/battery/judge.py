@@ -218,7 +218,7 @@ def _judge_told(
             findings.add("lost", f"{payment_id} was acknowledged, and is not in the register")
         return
     paid = any(line.kind == "payout" for line in lines)
-    explained = payment_id in case.open_cases
+    explained = any(known["payment_id"] == payment_id for known in case.all_cases)
     if told.conflicts_missed:
         findings.add("misled_client", f"{payment_id}: other content was taken for the same")
     if told.end in NEVER_MOVED and paid and not explained:

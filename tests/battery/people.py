@@ -26,14 +26,31 @@ select p.id, a.key, a.partner, p.state from payments p join attempts a on a.paym
 """
 
 
+CLOSABLE = """
+select c.id, a.path as suspense, a.currency
+  from cases c
+  left join payments p on p.id = c.payment_id
+  left join entries e on e.transaction_id = c.transaction_id
+        and e.account_id in (select id from accounts where path like 'suspense/%')
+  left join accounts a on a.id = e.account_id
+ where c.closed_at is null
+   and (p.id is null or p.state in
+        ('settled', 'returned', 'refused', 'denied', 'expired', 'cancelled', 'failed'))
+"""
+"""Cases of payments that have ended: to be looked at and closed. Those of others end with them."""
+
+
 class People:
-    """Resolves what waits for a decision, with true evidence, for as long as the run lasts."""
+    """Resolve what waits for a decision, with true evidence, and close the cases of the rest."""
 
     def __init__(self, site: Installation) -> None:
         self._site = site
-        self._since: dict[str, float] = {}
+        self._since: dict[str | int, float] = {}
         self._thawed = time.monotonic()
         self.resolved: set[str] = set()
+        """Payments of which they have said what became of them."""
+        self.closed: set[int] = set()
+        """Cases that they have closed."""
 
     def frozen(self) -> None:
         """Hear that a process is or was frozen: what it was about to send may still come."""
@@ -46,14 +63,24 @@ class People:
                 try:
                     for row in await self._site.rows(WAITING):
                         await self._decide(http, row)
+                    for row in await self._site.rows(CLOSABLE):
+                        await self._close(http, row)
                 except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
                     pass  # the database is down: later
                 await asyncio.sleep(LOOK_EVERY_SECONDS)
 
-    async def _decide(self, http: httpx.AsyncClient, row: Any) -> None:
+    async def are_done(self) -> bool:
+        """Tell whether no case is left that they can close."""
+        return not await self._site.rows(CLOSABLE)
+
+    def _is_sure(self, what: str | int) -> bool:
+        """Tell whether something has waited for long enough to be judged."""
         now = time.monotonic()
-        since = self._since.setdefault(row["id"], now)
-        if now - max(since, self._thawed) < SURE_AFTER_SECONDS:
+        since = self._since.setdefault(what, now)
+        return now - max(since, self._thawed) >= SURE_AFTER_SECONDS
+
+    async def _decide(self, http: httpx.AsyncClient, row: Any) -> None:
+        if not self._is_sure(row["id"]):
             return
         file = self._site.bank_file(row["partner"])
         truths = await asyncio.to_thread(truth_of, file, row["key"])
@@ -64,15 +91,31 @@ class People:
             "outcome": "paid" if paid else "never_moved",
             "evidence": f"the bank's own book, {row['key']}: {truths or 'nothing'}",
         }
+        if await self._both_say(http, f"payments/{row['id']}/resolve", body):
+            self.resolved.add(row["id"])
+
+    async def _close(self, http: httpx.AsyncClient, row: Any) -> None:
+        """Close a case; money in suspense is the house's loss until the bank gives it back."""
+        if not self._is_sure(row["id"]):
+            return
+        body = {"evidence": "compared with the bank's own book"}
+        if row["suspense"] is not None:
+            body["to"] = f"loss/partner/{row['currency']}"
+        if await self._both_say(http, f"cases/{row['id']}/resolve", body):
+            self.closed.add(row["id"])
+
+    async def _both_say(self, http: httpx.AsyncClient, path: str, body: dict[str, str]) -> bool:
+        """Have two people say the same, each at another gateway; tell whether that was enough."""
         for number, person in enumerate(DECIDERS):
             url = self._site.gateway_urls[number % len(self._site.gateway_urls)]
             try:
                 answer = await http.post(
-                    f"{url}/v1/payments/{row['id']}/resolve",
+                    f"{url}/v1/{path}",
                     json=body,
                     headers={"Authorization": f"Bearer {person}-token"},
                 )
             except httpx.HTTPError:
-                return  # again, when the gateway is up
+                return False  # again, when the gateway is up
             if answer.is_success and answer.json()["verdict"] == "resolved":
-                self.resolved.add(row["id"])
+                return True
+        return False

@@ -74,6 +74,7 @@ async def figures(site: Installation, outcome: Outcome) -> dict[str, Any]:
     if case is not None:
         told |= _payments(case)
         told["in_case_resolved"] = outcome.resolved
+        told["cases_closed"] = outcome.closed
         told["max_time_to_detect"] = time_to_detect(case)
         told["faults_by_id"], told["partner_lies_by_id"] = _lies(case)
     if director is not None:
@@ -137,9 +138,7 @@ def _payments(case: Case) -> dict[str, Any]:
         **{state.value: states[state.value] for state in PaymentState if states[state.value]},
         "rejected": states["failed"] + states["refused"],
         "in_case": sum(1 for payment_id in case.open_cases if payment_id),
-        "cases_by_kind": dict(
-            Counter(kind for kinds in case.open_cases.values() for kind in kinds)
-        ),
+        "cases_by_kind": dict(Counter(each["kind"] for each in case.all_cases)),
     }
 
 

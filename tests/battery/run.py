@@ -51,6 +51,8 @@ class Outcome:
     director: Director | None = None
     missed_orders: list[str] = field(default_factory=list)
     resolved: int = 0
+    closed: int = 0
+    """How many cases people have closed."""
     dropped: dict[str, int] = field(default_factory=dict)
     """How many answers each line has dropped after their requests were delivered."""
     rebuilt: list[str] = field(default_factory=list)
@@ -94,6 +96,7 @@ class Run:
                     await self._phase("check again", self._check())
                 self.outcome.rebuilt = await rebuild.differences(self.site)
             self.outcome.resolved = len(self._people.resolved)
+            self.outcome.closed = len(self._people.closed)
             self.outcome.seconds = time.monotonic() - began
             self._chronicle.note("end")
             yield self.outcome
@@ -151,6 +154,7 @@ class Run:
         await self._until(ended, stall, "not every payment has ended", moving=True)
         if not self.outcome.findings.any and not self.outcome.broken:
             await self._until(self._quiet, DRAIN_SECONDS_MAX, "it never came to rest")
+            await self._until(self._people.are_done, DRAIN_SECONDS_MAX, "a case was never closed")
         self.outcome.drain_seconds = time.monotonic() - began
         self.outcome.dropped = await self.site.weather.dropped()
 
