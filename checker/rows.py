@@ -175,6 +175,15 @@ class Disabled(NamedTuple):
     at: datetime
 
 
+class Pause(NamedTuple):
+    """What people had stopped: everything, or one partner, currency or tenant."""
+
+    scope: str
+    name: str
+    paused_at: datetime
+    resumed_at: datetime | None
+
+
 class Note(NamedTuple):
     """A remark on a payment's timeline."""
 

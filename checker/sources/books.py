@@ -21,6 +21,7 @@ from checker.rows import (
     Hold,
     Note,
     Outgoing,
+    Pause,
     Payment,
     Transaction,
     Transition,
@@ -52,6 +53,7 @@ class Books(NamedTuple):
     events: list[Event]
     approvals: list[Approval]
     disabled: list[Disabled]
+    pauses: list[Pause]
     notes: list[Note]
     cases: list[Case]
     outbox: list[Outgoing]
@@ -175,6 +177,7 @@ async def _read(connection: asyncpg.Connection) -> Books:
         events=await rows(table("partner_events", Event), Event),
         approvals=await rows(table("approvals", Approval), Approval),
         disabled=await rows(table("people_disabled", Disabled), Disabled),
+        pauses=await rows(table("pauses", Pause), Pause),
         notes=await rows(table("notes", Note), Note),
         cases=await rows(table("cases", Case), Case),
         outbox=await rows(table("outbox", Outgoing), Outgoing),

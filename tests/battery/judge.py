@@ -67,6 +67,8 @@ class Case:
     ledger: list[str]
     """What is wrong in the ledger itself, in words."""
     holds: list[Any]
+    strays: Counter[tuple[str, str, str, int]] = field(default_factory=Counter)
+    """Money in suspense by cases of no payment: (partner, reference, currency, amount)."""
 
     def breaches(self, payment_id: str) -> set[str]:
         """Return by which mistakes of its own a bank has broken its promises on a payment."""
@@ -83,9 +85,14 @@ class Case:
         found: dict[str, list[BankLine]] = defaultdict(list)
         for book in self.banks.values():
             for line in book.lines:
-                if line.kind != "credit":
+                if line.kind != "credit" and line.payment_id:
                     found[line.payment_id].append(line)
         return found
+
+    def nobodys(self) -> list[BankLine]:
+        """Return the banks' debits under names that are none of ours."""
+        lines = (line for book in self.banks.values() for line in book.lines)
+        return [line for line in lines if line.kind != "credit" and not line.payment_id]
 
 
 LEDGER = """
@@ -121,6 +128,15 @@ select coalesce(t.payment_id, '') as payment_id, e.currency, -sum(e.delta)::bigi
  where a.path like 'nostro/%' group by 1, 2
 """
 
+STRAYS = """
+select e.partner, e.reference, x.currency::text, x.delta
+  from cases k join transactions t on t.id = k.transaction_id
+  join partner_events e on t.evidence_id = 'event/' || e.event_id
+                       and t.actor = 'partner:' || e.partner
+  join entries x on x.transaction_id = t.id join accounts a on a.id = x.account_id
+ where k.payment_id is null and a.path like 'suspense/%'
+"""
+
 TOTALS = """
 select split_part(a.path, '/', 2) as partner, a.currency, (b.side * b.posted)::bigint as booked
   from balances b join accounts a on a.id = b.account_id where a.path like 'nostro/%'
@@ -152,6 +168,7 @@ async def gather(site: Installation) -> Case:
         },
         ledger=[row[0] for row in await site.rows(LEDGER)],
         holds=await site.rows(HOLDS),
+        strays=Counter(tuple(row) for row in await site.rows(STRAYS)),
     )
 
 
@@ -172,6 +189,7 @@ def judge(case: Case) -> Findings:
         if held_for is None or S(held_for["state"]) in FINAL:
             findings.add("orphan_hold", f"{hold['key']}: {hold['open']} held")
     _judge_movements(case, lines, findings)
+    _judge_nobodys(case, findings)
     return findings
 
 
@@ -202,6 +220,16 @@ def _judge_bank(case: Case, payment_id: str, lines: list[BankLine], findings: Fi
             findings.add("phantom", line.reference)
         elif (-line.amount_minor, line.currency) != (payment["amount_minor"], payment["currency"]):
             findings.add("wrong_amount", f"{line.reference}: {line.amount_minor} {line.currency}")
+
+
+def _judge_nobodys(case: Case, findings: Findings) -> None:
+    """A debit under no name of ours is a bank's own mistake only where the books know of it."""
+    known = Counter(case.strays)
+    for line in case.nobodys():
+        what = (line.partner, line.reference, line.currency, line.amount_minor)
+        if known[what] <= 0:
+            findings.add("phantom", line.reference)
+        known[what] -= 1
 
 
 def _judge_told(
