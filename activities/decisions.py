@@ -48,7 +48,7 @@ class Decisions:
     async def _approve_or_deny(self, payment: Payment, wish: Wish, action: Approve | Deny) -> Acted:
         terms = Terms.model_validate(payment.terms)
         need = terms.approvals
-        if payment.state is not PaymentState.AWAITING_APPROVAL or need is None:
+        if need is None or not await self._takes_words(payment, action):
             return await self._refuse(
                 payment, wish, Verdict.NOT_WAITING, "it does not wait for an approval"
             )
@@ -70,6 +70,17 @@ class Decisions:
         given = await self._books.approvals_given(payment.id)
         verdict = Verdict.RECORDED if given < need.number else Verdict.APPROVED
         return _acted(payment, verdict, f"{given} of {need.number} approvals")
+
+    async def _takes_words(self, payment: Payment, action: Approve | Deny) -> bool:
+        """Tell whether a word can change anything.
+
+        A payment that has gone on, and lacks approvals since one of them counts no more, takes
+        another one; who would deny it cancels it.
+        """
+        if payment.state is PaymentState.AWAITING_APPROVAL:
+            return True
+        held_back = payment.state in CANCELLABLE and not await self.is_approved(payment)
+        return held_back and isinstance(action, Approve)
 
     async def is_approved(self, payment: Payment) -> bool:
         """Tell whether enough people have approved the payment, or nobody needs to."""

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from temporalio.exceptions import ApplicationError
 
 from activities.again import again
-from activities.conclusions import Conclusions, Evidence, today
+from activities.conclusions import Conclusions, Evidence, standing_of, today
 from activities.terms import Standing
 from bursar.payments import PaymentState
 from ledger.books import Books, Payment
@@ -25,7 +25,7 @@ TRANSFERS_PER_SECOND = 200
 AGAIN_AFTER_MAX = timedelta(minutes=5)
 
 FOR_PEOPLE = {
-    HeldBack.NOT_APPROVED: "an approval that it had counts no more; cancel it, and send it anew",
+    HeldBack.NOT_APPROVED: "an approval of it counts no more; approve it once more, or cancel it",
     HeldBack.OVER_LIMIT: "it is over a limit; raise the limit, wait for the next day, or cancel it",
 }
 """What no time alone is sure to mend: a person is called, once."""
@@ -69,7 +69,7 @@ class Gate:
         await self.note(payment, held)
         now = await self._conclusions.payment(payment.id)
         waits = now.state is PaymentState.SCHEDULED
-        return Standing(payment_id=now.id, state=now.state, held=held if waits else None)
+        return standing_of(now).model_copy(update={"held": held.value if waits else None})
 
     async def held(
         self, payment: Payment, held: HeldBack, *, at_least: timedelta = AGAIN_AFTER

@@ -27,7 +27,7 @@ from bursar.payments import (
     content_hash,
 )
 from ledger import postings
-from ledger.books import Books
+from ledger.books import Books, Payment
 from ledger.changes import Change, HeldBack, Leg, Move, Registration, Written
 from partners.port import Partner
 
@@ -96,7 +96,9 @@ class PaymentActivities:
         payment = await self._conclusions.payment(payment_id)
         if payment.state not in {_S.AWAITING_APPROVAL, _S.SCHEDULED}:
             return standing_of(payment)
-        if not await self._decisions.is_approved(payment):
+        if await self._lacks_approvals(payment):
+            if payment.state is _S.SCHEDULED:
+                return await self._gate.delay(payment, HeldBack.NOT_APPROVED)
             return standing_of(payment)
         terms = Terms.model_validate(payment.terms)
         # A scheduled payment is woken by Temporal's clock: a second look at ours could differ.
@@ -124,18 +126,29 @@ class PaymentActivities:
             return await self._gate.delay(payment, written.held)
         return await self._standing(payment_id, written)
 
+    async def _lacks_approvals(self, payment: Payment) -> bool:
+        """Tell whether a payment waits for words; one of them may count no more by its date.
+
+        A scheduled payout is held at its date all the same: its claim looks once more.
+        """
+        if payment.kind is PaymentKind.PAYOUT and payment.state is _S.SCHEDULED:
+            return False
+        return not await self._decisions.is_approved(payment)
+
     @activity.defn(name="transfer.book")
     async def book(self, payment_id: str) -> Standing:
         """Book a transfer that was held back, as soon as it may pass.
 
+        Where a person has just been called to it, the run is told of that.
+
         Raises:
             ApplicationError: It still may not; Temporal tries again in a moment.
         """
+        before = await self._conclusions.payment(payment_id)
         standing = await self.go_on(payment_id)
-        if standing.held is None:
+        if standing.held is None or standing.open_cases > before.open_cases:
             return standing
-        payment = await self._conclusions.payment(payment_id)
-        raise await self._gate.held(payment, HeldBack(standing.held))
+        raise await self._gate.held(before, HeldBack(standing.held))
 
     @activity.defn(name="payment.expire")
     async def expire(self, payment_id: str) -> Standing:
@@ -161,6 +174,8 @@ class PaymentActivities:
         """Judge and record what a person asks for, and do it where it still can be done."""
         acted = await self._decisions.act(wish)
         if acted.answer.verdict is not Verdict.APPROVED:
+            return acted
+        if acted.standing.state is not _S.AWAITING_APPROVAL:  # held back: its own step goes on
             return acted
         standing = await self.go_on(wish.payment_id)
         if standing.state in _OVERTAKEN:  # between the word and this: it approved nothing any more

@@ -87,8 +87,8 @@ KINDS: dict[str, CaseKind] = {
         ("find out what its next action waits for: bursar payouts show PAYMENT", _SEEN),
     ),
     "not_approved": CaseKind(
-        "An approval that the payment had counts no more, so it is not handed over.",
-        ("bursar cancel PAYMENT, and send it anew", _SEEN),
+        "An approval that the payment had counts no more, so it goes no further.",
+        ("have somebody else approve it: bursar approve PAYMENT", "bursar cancel PAYMENT", _SEEN),
     ),
     "over_limit": CaseKind(
         "The payment is over a limit, so it is not handed over.",

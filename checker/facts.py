@@ -29,6 +29,7 @@ from checker.rows import (
     Hold,
     Note,
     Outgoing,
+    Pause,
     Payment,
     Runs,
     Told,
@@ -66,6 +67,7 @@ class Facts:
     events: Sequence[Event] = ()
     approvals: Sequence[Approval] = ()
     disabled: Sequence[Disabled] = ()
+    pauses: Sequence[Pause] = ()
     notes: Sequence[Note] = ()
     cases: Sequence[Case] = ()
     outbox: Sequence[Outgoing] = ()

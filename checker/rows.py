@@ -153,6 +153,9 @@ class Event(NamedTuple):
     verdict: str | None
     set_aside_at: datetime | None
     """Since when it waits for a person, after it had failed again and again."""
+    line_ref: str | None
+    message_id: str | None
+    """The sender's own name for the message it came in (header `webhook-id`); None: in none."""
 
 
 class Approval(NamedTuple):
@@ -173,6 +176,15 @@ class Disabled(NamedTuple):
 
     principal: str
     at: datetime
+
+
+class Pause(NamedTuple):
+    """What people had stopped: everything, or one partner, currency or tenant."""
+
+    scope: str
+    name: str
+    paused_at: datetime
+    resumed_at: datetime | None
 
 
 class Note(NamedTuple):

@@ -9,7 +9,7 @@ from fastapi import Depends
 
 from bursar.actions import Answer, Approve, Deny, Resolve, Verdict
 from bursar.errors import PaymentNotFound
-from bursar.payments import FINAL, PaymentState
+from bursar.payments import CANCELLABLE, FINAL, PaymentState
 from gateway.engine import Action, EngineRefused, EngineSilent, NotRunning, update_id
 from gateway.problems import Refused
 from gateway.resources import Resources, resources_of
@@ -62,7 +62,7 @@ class Acting:
         Raises:
             Refused: 403 when this person's word cannot count.
         """
-        if payment.state not in STATES_THAT_TAKE_WORDS:
+        if not await self._takes_words(payment, action):
             return  # the workflow says why not, or repeats the answer that it gave before
         if by.name == payment.created_by:
             raise _not_allowed("whoever created a payment cannot decide on it")
@@ -71,6 +71,15 @@ class Acting:
         if role not in by.roles:
             raise _not_allowed(f"this payment needs the word of somebody with the role {role}")
         await self._record(by, payment, action.verb, role, action.reason)
+
+    async def _takes_words(self, payment: Payment, action: Approve | Deny) -> bool:
+        """Tell whether a payment may need a word: waiting, or held back for want of approvals."""
+        if payment.state in STATES_THAT_TAKE_WORDS:
+            return True
+        need = payment.terms.get("approvals")
+        if not need or payment.state not in CANCELLABLE or isinstance(action, Deny):
+            return False
+        return await self._books.approvals_given(payment.id) < int(need["number"])
 
     async def record_decision(self, by: Principal, payment: Payment, action: Resolve) -> None:
         """Keep what a person says became of a payment; two have to say the same.

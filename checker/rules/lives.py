@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from checker.facts import FINAL, Facts, length, moment
 from checker.findings import Finding
 from checker.rows import Payment, Transition
+from checker.rules import pauses
 
 NEXT: dict[str, dict[str | None, frozenset[str]]] = {
     "payout": {
@@ -94,13 +95,20 @@ def _lack_of_proof(facts: Facts, move: Transition) -> str | None:
 
 
 def waits(facts: Facts) -> Iterator[Finding]:
-    """INV-13: what is not final is within its time, or a person has been called."""
+    """INV-13: what is not final is within its time, or waits for people who know of it."""
+    called = {case.transaction_id for case in facts.cases}
+    for move in facts.transitions:
+        if move.after == "in_review" and move.transaction_id not in called:
+            yield Finding(move.payment_id, "went to people, and nobody was called")
     for payment in facts.payments:
         if payment.state in FINAL or facts.has_open_case(payment.id):
             continue
         life = facts.life_of.get(payment.id)
         since = life[-1].at if life else payment.created_at
         until = _patience(facts, payment, since)
+        paused_until = pauses.waits_until(facts, payment, since)
+        if until is not None and paused_until is not None:
+            until = max(until, paused_until)
         if until is None:
             yield Finding(payment.id, f"{payment.state} without an open case")
         elif facts.now > until + SLACK + facts.grace:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from checker.facts import Facts, length, payment_of
 from checker.findings import Finding
-from checker.rows import Attempt, BankBook, BankPayout, Payment
+from checker.rows import Attempt, BankBook, BankLine, BankPayout, Payment
 from checker.rules.content import ALIVE, sha256, wire_body
 
 DEFINITE_NO = frozenset({"rejected", "not_sent", "throttled", "not_found", "never_moved"})
@@ -54,6 +54,9 @@ def breaches(facts: Facts) -> Iterator[Finding]:
     for payment in facts.payments:
         if lied_about(facts, payment):
             yield Finding(payment.id, f"paid by a partner that had said no: {payment.state}")
+    for book, line in _nobodys(facts):
+        if is_known_mistake(facts, book, line.reference):
+            yield Finding(line.reference, f"{_line(book, line)}, under a name that we never sent")
 
 
 def _doubled(facts: Facts) -> Iterator[tuple[str, int]]:
@@ -133,28 +136,78 @@ def lied_about(facts: Facts, payment: Payment) -> bool:
 def claimed_first(facts: Facts) -> Iterator[Finding]:
     """INV-07: whatever a bank was asked for was claimed before, with the same content."""
     for book in facts.banks or ():
-        for payout in book.payouts:
-            attempt = facts.attempt.get(payout.reference)
-            if attempt is None:
-                yield Finding(payout.reference, f"{book.partner} has it, and nobody claimed it")
-            elif attempt.opened_at > payout.created_at + CLOCKS_APART:
-                yield Finding(payout.reference, "was claimed only after the bank had it")
-        for reference in book.calls.keys() - facts.attempt.keys():
-            yield Finding(reference, f"{book.partner} was asked, and nobody claimed it")
+        yield from _unclaimed(facts, book)
     for attempt in facts.attempts:
         payment = facts.payment.get(attempt.payment_id)
         if payment is None or attempt.wire_hash != sha256(wire_body(payment, attempt.key)):
             yield Finding(attempt.key, "the claimed body is not the payment's")
 
 
+def _unclaimed(facts: Facts, book: BankBook) -> Iterator[Finding]:
+    for payout in book.payouts:
+        attempt = facts.attempt.get(payout.reference)
+        if attempt is not None:
+            if attempt.opened_at > payout.created_at + CLOCKS_APART:
+                yield Finding(payout.reference, "was claimed only after the bank had it")
+        elif not is_known_mistake(facts, book, payout.reference):
+            yield Finding(payout.reference, f"{book.partner} has it, and nobody claimed it")
+    for reference in book.calls.keys() - facts.attempt.keys():
+        yield Finding(reference, f"{book.partner} was asked, and nobody claimed it")
+
+
 def phantoms(facts: Facts) -> Iterator[Finding]:
-    """Money that a bank's book says has left for no payment of ours."""
+    """Money that a bank's book says has left for no payment of ours, and not by its own mistake."""
+    for book, line in _nobodys(facts):
+        if not is_known_mistake(facts, book, line.reference):
+            yield Finding(line.reference, _line(book, line))
+
+
+def _nobodys(facts: Facts) -> Iterator[tuple[BankBook, BankLine]]:
+    """Return each debit of no payment of ours; a young one of a name that is not ours may wait."""
     for book in facts.banks or ():
         for line in book.lines:
-            if line.amount_minor < 0 and (payment_of(line.reference) or "") not in facts.payment:
-                yield Finding(
-                    line.reference, f"{book.partner} line {line.seq}: {line.amount_minor}"
-                )
+            subject = payment_of(line.reference)
+            may_wait = subject is None and line.booked_at > facts.settled_before
+            if line.amount_minor < 0 and (subject or "") not in facts.payment and not may_wait:
+                yield book, line
+
+
+def is_known_mistake(facts: Facts, book: BankBook, reference: str) -> bool:
+    """Tell whether a bank has debited by itself, and our books have it in suspense with a case.
+
+    It was never asked under that name, which is none that we would give. What no case tells of
+    is no mistake that we know of, but money that is gone.
+    """
+    if payment_of(reference) is not None or book.calls.get(reference):
+        return False
+    debits = Counter(
+        (line.currency, line.amount_minor)
+        for line in book.lines
+        if line.reference == reference and line.amount_minor < 0
+    )
+    return bool(debits) and debits <= _in_suspense(facts, book.partner, reference)
+
+
+def _in_suspense(facts: Facts, partner: str, reference: str) -> Counter[tuple[str, int]]:
+    """Count what our books have in suspense by cases of no payment that name a reference."""
+    found: Counter[tuple[str, int]] = Counter()
+    for case in facts.cases:
+        transaction = facts.transaction.get(case.transaction_id)
+        if case.payment_id is not None or transaction is None:
+            continue
+        event_id = (transaction.evidence_id or "").removeprefix("event/")
+        event = facts.event.get((partner, event_id))
+        if event is None or event.reference != reference:
+            continue
+        for entry in facts.entries_of.get(transaction.id, ()):
+            account = facts.account.get(entry.account_id)
+            if account is not None and account.path.startswith("suspense/"):
+                found[entry.currency, entry.delta] += 1
+    return found
+
+
+def _line(book: BankBook, line: BankLine) -> str:
+    return f"{book.partner} line {line.seq}: {line.amount_minor}"
 
 
 def attempts_in_turn(facts: Facts) -> Iterator[Finding]:

@@ -8,11 +8,17 @@ from datetime import datetime
 from checker.facts import Facts, moment
 from checker.findings import Finding
 from checker.rows import Approval, Payment, Transition
+from checker.rules import pauses
 from checker.rules.journal import FROZEN_TABLES
 from checker.rules.lives import DECIDERS_MIN
 
 MOVED_ON = frozenset({"reserved", "scheduled", "submitting", "settled"})
 """States that a payment which waits for approval reaches only with it."""
+
+
+def person(name: str) -> str:
+    """Return whom a name stands for: spellings that differ in case or spaces are one person."""
+    return " ".join(name.lower().split())
 
 
 def approved(facts: Facts) -> Iterator[Finding]:
@@ -46,9 +52,10 @@ def _claim(facts: Facts, payment: Payment) -> Transition | None:
 
 def _void(facts: Facts, payment: Payment, at: datetime) -> set[str]:
     """Return whose approvals did not count any more: they were disabled, or have denied."""
-    disabled = {person.principal for person in facts.disabled if person.at < at}
+    disabled = {person(one.principal) for one in facts.disabled if one.at < at}
     words = facts.approvals_of.get(payment.id, ())
-    return disabled | {word.principal for word in words if word.decision == "deny" and word.at < at}
+    denied = {person(word.principal) for word in words if word.decision == "deny" and word.at < at}
+    return disabled | denied
 
 
 def _moved_on(facts: Facts, payment: Payment) -> Transition | None:
@@ -66,15 +73,15 @@ def _people(
         binds = (word.content_hash, word.rule_version, word.role)
         if (
             word.decision == "approve"
-            and word.principal != payment.created_by
+            and person(word.principal) != person(payment.created_by)
             and binds == (payment.content_hash, need["version"], need["role"])
             and word.at <= (until if approve_by is None else min(until, approve_by))
         ):
-            yield word.principal
+            yield person(word.principal)
 
 
 def one_way(facts: Facts) -> Iterator[Finding]:
-    """INV-19: a claim is made by the database's own function, together with its move."""
+    """INV-19: a claim is made by the database's own function, with its move, and in no pause."""
     claims = {
         (move.payment_id, move.at)
         for move in facts.transitions
@@ -86,6 +93,7 @@ def one_way(facts: Facts) -> Iterator[Finding]:
     for payment_id, _ in claims:
         if payment_id not in facts.attempts_of:
             yield Finding(payment_id, "was claimed without an attempt")
+    yield from pauses.kept(facts)
     for table, role in facts.guards.writable if facts.guards else ():
         if table not in FROZEN_TABLES:
             yield Finding(table, f"{role} may write it past the functions")
@@ -103,9 +111,11 @@ def two_people(facts: Facts) -> Iterator[Finding]:
             if word.decision.startswith("resolve_")
             and word.at <= move.at
             and payment is not None
-            and word.principal != payment.created_by
+            and person(word.principal) != person(payment.created_by)
         ]
-        same = {d: {w.principal for w in words if w.decision == d} for d in _decisions(words)}
+        same = {
+            d: {person(w.principal) for w in words if w.decision == d} for d in _decisions(words)
+        }
         if max((len(people) for people in same.values()), default=0) < DECIDERS_MIN:
             yield Finding(move.payment_id, f"decided by fewer than {DECIDERS_MIN} people")
         if not move.reason and not any(word.reason for word in words):

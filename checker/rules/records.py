@@ -27,6 +27,7 @@ def events_once(facts: Facts) -> Iterator[Finding]:
     ).items():
         if count > 1:
             yield Finding(f"{partner}/{event_id}", f"is stored {count} times")
+    yield from _stored_again(facts)
     for event in facts.events:
         waits = event.received_at > facts.settled_before or event.set_aside_at is not None
         if event.applied_at is None and not waits:
@@ -37,6 +38,18 @@ def events_once(facts: Facts) -> Iterator[Finding]:
     guards = facts.guards
     if guards is not None and ("partner_events", "partner", "event_id") not in guards.unique:
         yield Finding("partner_events", "no unique index on partner and event id")
+
+
+def _stored_again(facts: Facts) -> Iterator[Finding]:
+    """Find what one message of a partner says once, and we have twice: its repeats are no news."""
+    said = Counter(
+        (e.partner, e.message_id, e.kind, e.reference, e.line_ref)
+        for e in facts.events
+        if e.message_id is not None
+    )
+    for (partner, message_id, *_), count in said.items():
+        if count > 1:
+            yield Finding(f"{partner}/{message_id}", f"one message is stored {count} times")
 
 
 def _is_told_paid(facts: Facts, payment: Payment) -> bool:

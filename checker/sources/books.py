@@ -21,6 +21,7 @@ from checker.rows import (
     Hold,
     Note,
     Outgoing,
+    Pause,
     Payment,
     Transaction,
     Transition,
@@ -28,6 +29,8 @@ from checker.rows import (
 )
 
 CONNECT_SECONDS = 10
+_MESSAGE_ID = "headers->>'webhook-id'"
+"""Source: the Standard Webhooks specification."""
 ROWS_AT_ONCE = 5_000
 
 _Row = TypeVar("_Row", bound=tuple[Any, ...])
@@ -52,6 +55,7 @@ class Books(NamedTuple):
     events: list[Event]
     approvals: list[Approval]
     disabled: list[Disabled]
+    pauses: list[Pause]
     notes: list[Note]
     cases: list[Case]
     outbox: list[Outgoing]
@@ -172,9 +176,10 @@ async def _read(connection: asyncpg.Connection) -> Books:
         ),
         attempts=await rows(table("attempts", Attempt), Attempt),
         words=await rows(table("partner_words", Word), Word),
-        events=await rows(table("partner_events", Event), Event),
+        events=await rows(table("partner_events", Event, message_id=_MESSAGE_ID), Event),
         approvals=await rows(table("approvals", Approval), Approval),
         disabled=await rows(table("people_disabled", Disabled), Disabled),
+        pauses=await rows(table("pauses", Pause), Pause),
         notes=await rows(table("notes", Note), Note),
         cases=await rows(table("cases", Case), Case),
         outbox=await rows(table("outbox", Outgoing), Outgoing),

@@ -11,7 +11,7 @@ from typing import Any
 from bursar.payments import FINAL, PaymentState
 from tests.battery.evidence import BankBook, BankLine, Told, read_bank, read_diary
 from tests.battery.installation import Installation
-from tests.battery.plan import BREACHES, PARTNERS
+from tests.battery.plan import BREACHES, CONTRADICTIONS, PARTNERS
 
 S = PaymentState
 NEVER_MOVED = FINAL - {S.SETTLED, S.RETURNED}
@@ -69,25 +69,40 @@ class Case:
     holds: list[Any]
     all_cases: list[Any] = field(default_factory=list)
     """Every case there ever was, closed or not."""
+    strays: Counter[tuple[str, str, str, int]] = field(default_factory=Counter)
+    """Money in suspense by cases of no payment: (partner, reference, currency, amount)."""
 
     def breaches(self, payment_id: str) -> set[str]:
         """Return by which mistakes of its own a bank has broken its promises on a payment."""
+        return self._quirks(payment_id) & BREACHES
+
+    def is_told_of_a_contradiction(self, payment_id: str) -> bool:
+        """Tell whether a bank has truly contradicted itself about a payment, and it is a case."""
+        has_case = any(known["payment_id"] == payment_id for known in self.all_cases)
+        return has_case and bool(self._quirks(payment_id) & {*CONTRADICTIONS})
+
+    def _quirks(self, payment_id: str) -> set[str]:
         return {
             quirk
             for book in self.banks.values()
             for payout in book.payouts
             if payout.reference.rpartition("-")[0] == payment_id
             for quirk in payout.quirks
-        } & BREACHES
+        }
 
     def lines(self) -> dict[str, list[BankLine]]:
         """Return the banks' lines of each payment."""
         found: dict[str, list[BankLine]] = defaultdict(list)
         for book in self.banks.values():
             for line in book.lines:
-                if line.kind != "credit":
+                if line.kind != "credit" and line.payment_id:
                     found[line.payment_id].append(line)
         return found
+
+    def nobodys(self) -> list[BankLine]:
+        """Return the banks' debits under names that are none of ours."""
+        lines = (line for book in self.banks.values() for line in book.lines)
+        return [line for line in lines if line.kind != "credit" and not line.payment_id]
 
 
 LEDGER = """
@@ -121,6 +136,15 @@ select coalesce(t.payment_id, '') as payment_id, e.currency, -sum(e.delta)::bigi
   from entries e join accounts a on a.id = e.account_id
   join transactions t on t.id = e.transaction_id
  where a.path like 'nostro/%' group by 1, 2
+"""
+
+STRAYS = """
+select e.partner, e.reference, x.currency::text, x.delta
+  from cases k join transactions t on t.id = k.transaction_id
+  join partner_events e on t.evidence_id = 'event/' || e.event_id
+                       and t.actor = 'partner:' || e.partner
+  join entries x on x.transaction_id = t.id join accounts a on a.id = x.account_id
+ where k.payment_id is null and a.path like 'suspense/%'
 """
 
 TOTALS = """
@@ -157,6 +181,7 @@ async def gather(site: Installation) -> Case:
         ledger=[row[0] for row in await site.rows(LEDGER)],
         holds=await site.rows(HOLDS),
         all_cases=all_cases,
+        strays=Counter(tuple(row) for row in await site.rows(STRAYS)),
     )
 
 
@@ -177,6 +202,7 @@ def judge(case: Case) -> Findings:
         if held_for is None or S(held_for["state"]) in FINAL:
             findings.add("orphan_hold", f"{hold['key']}: {hold['open']} held")
     _judge_movements(case, lines, findings)
+    _judge_nobodys(case, findings)
     return findings
 
 
@@ -209,6 +235,16 @@ def _judge_bank(case: Case, payment_id: str, lines: list[BankLine], findings: Fi
             findings.add("wrong_amount", f"{line.reference}: {line.amount_minor} {line.currency}")
 
 
+def _judge_nobodys(case: Case, findings: Findings) -> None:
+    """A debit under no name of ours is a bank's own mistake only where the books know of it."""
+    known = Counter(case.strays)
+    for line in case.nobodys():
+        what = (line.partner, line.reference, line.currency, line.amount_minor)
+        if known[what] <= 0:
+            findings.add("phantom", line.reference)
+        known[what] -= 1
+
+
 def _judge_told(
     case: Case, payment_id: str, told: Told, lines: list[BankLine], findings: Findings
 ) -> None:
@@ -218,7 +254,7 @@ def _judge_told(
             findings.add("lost", f"{payment_id} was acknowledged, and is not in the register")
         return
     paid = any(line.kind == "payout" for line in lines)
-    explained = any(known["payment_id"] == payment_id for known in case.all_cases)
+    explained = case.is_told_of_a_contradiction(payment_id)
     if told.conflicts_missed:
         findings.add("misled_client", f"{payment_id}: other content was taken for the same")
     if told.end in NEVER_MOVED and paid and not explained:

@@ -40,10 +40,9 @@ def _known(*names: str) -> tuple[str, ...]:
 
 CONTRADICTIONS = _known(
     *("rejected-but-paid", "failed-but-paid", "paid-but-told-failed"),
-    *("status-rolled-back-for-good", "returned-twice", "paid-twice"),
+    *("status-rolled-back-for-good", "returned-twice", "paid-twice", "phantom-debit"),
 )
-"""What the bank does against its own word, or by mistake. Not its phantom debits: its book names
-no payment of ours for them, so from outside they look like a payment that we have lost."""
+"""What the bank does against its own word, or by mistake."""
 RETURNS = _known(
     *("paid-then-returned", "paid-then-returned-less-fee", "partial-return"),
     *("returned-in-two-parts", "return-before-paid"),

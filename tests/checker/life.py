@@ -26,6 +26,7 @@ PLAIN_ENDS = {
     "po_resent": "[sim:reset-before-booking]",
     "po_found": "[sim:reset-after-booking]",
     "po_contradicted": "[sim:rejected-but-paid]",
+    "po_beside_a_phantom": "[sim:phantom-debit]",
 }
 """Payouts that need nobody, with what the bank does to them."""
 

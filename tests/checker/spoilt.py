@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 IBAN = "DE89370400440532013000"
 HASH = "0" * 64
+MONEY = {"wrong_balance"}
+UNMATCHED = {"INV-09", "unmatched_movement"} | MONEY
 SETTLED = "payment_id = 'po_plain' AND after = 'settled'"
 
 

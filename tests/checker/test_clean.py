@@ -15,10 +15,14 @@ async def test_an_honest_life_has_no_violation_and_every_rule_was_judged(copy: C
     assert report.not_applicable == NOT_YET
 
 
-async def test_a_partner_that_pays_after_its_own_no_is_counted_apart(copy: Copy) -> None:
+async def test_what_a_partner_does_against_its_word_or_by_mistake_is_counted_apart(
+    copy: Copy,
+) -> None:
+    """It paid after its own no, and debited us under a name that nobody had sent."""
     report = await copy.report()
-    assert report.apart == {"partner_breach": 1}
-    assert report.examples["partner_breach"][0].startswith("po_contradicted:")
+    assert report.apart == {"partner_breach": 2}
+    said = sorted(example.partition(":")[0] for example in report.examples["partner_breach"])
+    assert (said[0].startswith("phantom_"), said[1]) == (True, "po_contradicted")
     assert len(APART) == 1
 
 

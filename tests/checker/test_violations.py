@@ -8,14 +8,24 @@ import pytest
 
 from checker.rulebook import FIGURES, INVARIANTS, SUMS
 from tests.checker.conftest import Copy, found
-from tests.checker.spoilt import HASH, IBAN, SETTLED, Spoilt, an_entry, on, second_payout, told
+from tests.checker.spoilt import (
+    HASH,
+    IBAN,
+    MONEY,
+    SETTLED,
+    UNMATCHED,
+    Spoilt,
+    an_entry,
+    on,
+    second_payout,
+    told,
+)
+from tests.checker.spoilt_people import PEOPLE
+from tests.checker.spoilt_phantoms import PHANTOMS
 
-MONEY = {"wrong_balance"}
-UNMATCHED = {"INV-09", "unmatched_movement"} | MONEY
 MISLED = {"INV-23", "misled_client"}
-BYPASS = {"approval_bypass"}
 ALWAYS = {"partner_breach"}
-"""In the honest life already: a partner that paid after its own no."""
+"""In the honest life already: a partner that paid after its own no, and what nobody asked for."""
 
 SPOILT = (
     Spoilt(
@@ -182,6 +192,15 @@ SPOILT = (
         ),
     ),
     Spoilt(
+        "a payment went to people, and nobody was called",
+        {"INV-12", "INV-13", "INV-24", "stuck_without_case"},
+        (
+            "DELETE FROM outbox WHERE payment_id = 'po_found'",
+            "UPDATE transitions SET after = 'in_review' WHERE payment_id = 'po_found' AND seq = 4",
+            "UPDATE transitions SET before = 'in_review' WHERE payment_id = 'po_found' AND seq = 5",
+        ),
+    ),
+    Spoilt(
         "a hold outlives its payment",
         {"INV-15", "INV-25", "orphan_hold"},
         (
@@ -212,56 +231,19 @@ SPOILT = (
         bank=(second_payout("po_cancelled-1"),),
     ),
     Spoilt(
-        "an approval is for other content",
-        {"INV-18"} | BYPASS,
-        (on("approvals", f"content_hash = '{HASH}'", "principal = 'ana'"),),
-    ),
-    Spoilt(
-        "an approval is for another version of the rule",
-        {"INV-18"} | BYPASS,
-        (on("approvals", "rule_version = 'old'", "principal = 'ana'"),),
-    ),
-    Spoilt(
-        "an approval came after the payment had gone",
-        {"INV-18"} | BYPASS,
-        (on("approvals", "at = now() + interval '1 hour'", "principal = 'ana'"),),
-    ),
-    Spoilt(
-        "whoever made the payment approved it",
-        {"INV-18"} | BYPASS,
-        (on("approvals", "principal = 'maker'", "principal = 'ana'"),),
-    ),
-    Spoilt(
-        "an approver was disabled before the claim",
-        {"INV-18"} | BYPASS,
-        (
-            "INSERT INTO people_disabled (principal, at, disabled_by, reason)"
-            " VALUES ('ana', '2000-01-01', 'chief', 'left')",
-        ),
-    ),
-    Spoilt(
-        "an attempt was opened apart from its claim",
-        {"INV-19"} | BYPASS,
-        (on("attempts", "opened_at = opened_at - interval '1 ms'", "key = 'po_plain-1'"),),
-    ),
-    Spoilt(
-        "a login may claim past the function",
-        {"INV-19"} | BYPASS,
-        ("GRANT INSERT ON attempts TO bursar_writer",),
-    ),
-    Spoilt(
-        "one person decided alone",
-        {"INV-20", "INV-24"},
-        (
-            "INSERT INTO approvals SELECT id, 'ana', 'resolve_paid', 'resolve', content_hash,"
-            " '', 'seen', 'gateway', created_at FROM payments WHERE id = 'po_plain'",
-            on("transitions", "evidence_id = 'resolution/po_plain'", SETTLED),
-        ),
-    ),
-    Spoilt(
         "an event was never applied",
         {"INV-21"},
         (on("partner_events", "applied_at = NULL", "payment_id = 'po_plain' AND kind = 'paid'"),),
+    ),
+    Spoilt(
+        "a message that came twice is two events",
+        {"INV-21"},
+        (
+            "INSERT INTO partner_events OVERRIDING SYSTEM VALUE"
+            " SELECT (e).* FROM (SELECT jsonb_populate_record("
+            "  e, jsonb_build_object('id', 1000000, 'event_id', e.event_id || '-again')) AS e"
+            " FROM partner_events e WHERE payment_id = 'po_plain' AND kind = 'paid') AS again",
+        ),
     ),
     Spoilt(
         "an event can be stored twice",
@@ -355,16 +337,6 @@ SPOILT = (
         told=(told("start", "po_gone", existed=False),),
     ),
     Spoilt(
-        "a bank paid what nobody asked for",
-        {"phantom", "INV-27"} | UNMATCHED,
-        bank=(
-            "INSERT INTO lines (booked_at, value_on, amount_minor, currency, reference, kind,"
-            " balance_minor) SELECT booked_at, value_on, -1, currency, 'po_ghost-1', 'payout',"
-            " balance_minor - 1 FROM lines WHERE currency = 'EUR' ORDER BY seq DESC LIMIT 1",
-            "UPDATE balances SET booked_minor = booked_minor - 1 WHERE currency = 'EUR'",
-        ),
-    ),
-    Spoilt(
         "a bank's line has another amount",
         {"wrong_amount", "INV-27"} | UNMATCHED,
         bank=("UPDATE lines SET amount_minor = amount_minor - 1 WHERE reference = 'po_plain-1'",),
@@ -378,6 +350,8 @@ SPOILT = (
             " AND a.path = 'wallet/acme/EUR'",
         ),
     ),
+    *PEOPLE,
+    *PHANTOMS,
 )
 
 
@@ -391,6 +365,28 @@ async def test_what_is_spoilt_is_found_and_nothing_else(copy: Copy, spoilt: Spoi
         copy.tell(**line)
     report = await copy.report()
     assert found(report) - ALWAYS == spoilt.found, json.dumps(report.examples, indent=1)
+
+
+async def test_what_waits_for_the_end_of_a_pause_is_not_silent_and_long_after_it_is(
+    copy: Copy,
+) -> None:
+    await copy.sql(
+        "DELETE FROM transitions WHERE payment_id = 'po_cancelled' AND after = 'cancelled'",
+        "UPDATE payments SET state = 'scheduled', seq = seq - 1, terms = jsonb_set(terms,"
+        " '{execute_at}', '\"2020-01-01T00:00:00Z\"') WHERE id = 'po_cancelled'",
+    )
+    assert "INV-13" in found(await copy.report())
+    await copy.sql(
+        "INSERT INTO pauses (scope, name, paused_at, paused_by, reason)"
+        " VALUES ('currency', 'GBP', now(), 'ops', 'a'), ('currency', 'EUR', now(), 'ops', 'b')"
+    )
+    assert "INV-13" not in found(await copy.report())
+    for lifted_at, is_stuck in (("now()", False), ("now() - interval '1 day'", True)):
+        await copy.sql(
+            f"UPDATE pauses SET paused_at = {lifted_at} - interval '1 hour', resumed_by = 'ops',"
+            f" resumed_at = {lifted_at}, resumed_reason = 'c' WHERE name = 'EUR'"
+        )
+        assert ("INV-13" in found(await copy.report())) == is_stuck
 
 
 def test_every_rule_has_something_that_it_finds() -> None:

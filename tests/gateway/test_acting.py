@@ -131,6 +131,17 @@ async def test_whoever_created_a_payment_and_whoever_lacks_the_role_cannot_decid
     await payout.workflow.signal(END)
 
 
+async def test_a_payment_that_went_on_and_lost_an_approval_takes_another_one_and_no_denial(
+    gateway: Gateway, recorders: Client
+) -> None:
+    payout = await run_payout(recorders, gateway, state=PaymentState.RESERVED)
+    for verb, name in (("deny", "ana"), ("approve", "ana"), ("approve", "ben")):
+        await payout.act(verb, by=name)
+    assert await payout.words() == [("ana", "approve", "approve-l1")], "then it has what it needs"
+    assert len(await payout.seen()) == 3, "the workflow answers each"
+    await payout.workflow.signal(END)
+
+
 async def test_an_approval_of_other_content_is_refused(gateway: Gateway, recorders: Client) -> None:
     payout = await run_payout(recorders, gateway)
     answer = await payout.act("approve", {"content_hash": "0" * 64})

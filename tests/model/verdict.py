@@ -222,6 +222,8 @@ def _events(books: MemoryBooks) -> list[rows.Event]:
             row.applied_at,
             books.verdicts.get(row.row_id),
             row.received_at if row.row_id in books.set_aside else None,
+            row.event.line_ref,
+            None,
         )
         for row in books.events.values()
     ]

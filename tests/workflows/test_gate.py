@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
@@ -21,7 +22,17 @@ S = PaymentState
 EVENTS_MAX = 24
 """Of a payout that was held back: no more than one that was not, and a cancel or a late webhook."""
 
-PATIENT = RULES.replace("approval_expires_after = 3\n", "approval_expires_after = 300\n")
+LOOPS_FROM = 100
+"""More events than a few people's wishes cost, each about 6: somebody turns round and round."""
+
+PATIENT = RULES.replace("approval_expires_after = 3\n", "approval_expires_after = 300\n").replace(
+    "people = [\n",
+    "people = [\n"
+    + "".join(
+        f'    {{ name = "{name}", roles = ["approve-l1"] }},\n'
+        for name in ("vic", "leaver-1", "leaver-2", "leaver-3", "leaver-4")
+    ),
+)
 
 
 def switch(scope: Scope, name: str = "") -> SwitchBody:
@@ -196,4 +207,88 @@ async def test_a_paused_transfer_waits_may_be_cancelled_and_is_booked_after_the_
     await resume(house, ALL)
     assert (await going.result()).state is S.SETTLED
     assert await events_of(house, going.id) <= EVENTS_MAX
+    await house.agrees()
+
+
+async def disable(house: House, name: str) -> None:
+    async with house.reader() as reader:
+        await reader.disable_person(DisableBody(name=name, reason="left"))
+
+
+async def test_a_payout_whose_approval_counts_no_more_takes_another_one_while_it_is_held_back(
+    house: House, bursar: Bursar
+) -> None:
+    """A6, and its way out: nobody has to cancel it and send it anew."""
+    await pause(house, GBP)
+    payout = await bursar.pay_out(a_payout(currency="GBP", amount_minor=1_000_00))
+    await house.reaches(payout.id, S.AWAITING_APPROVAL)
+    assert (await payout.approve("leaver-1")).verdict is Verdict.APPROVED
+    await house.shows(payout.id, "note")
+    assert (await payout.approve("ana")).verdict is Verdict.NOT_WAITING, "it has what it needs"
+    await disable(house, "leaver-1")
+    await resume(house, GBP)
+    await house.shows(payout.id, "case")
+    assert (await payout.deny("vic", "not ours")).verdict is Verdict.NOT_WAITING
+    for nobody in ("maker", "leaver-1", "stranger"):
+        answer = await payout.approve(nobody)
+        assert answer.verdict in {Verdict.NOT_ALLOWED, Verdict.RECORDED}, answer
+        assert (await house.view(payout.id)).payment.state is S.RESERVED
+    assert (await payout.approve("ana")).verdict is Verdict.APPROVED
+    assert (await payout.result()).state is S.SETTLED
+    assert await house.bookings(payout.id) == (1, 1_000_00)
+    assert await events_of(house, payout.id) <= LOOPS_FROM
+    await house.agrees()
+
+
+async def test_a_scheduled_payout_whose_approval_counts_no_more_at_its_date_is_held_back_once(
+    house: House, bursar: Bursar
+) -> None:
+    """It neither goes nor turns round and round: it is a case, and goes on once approved anew."""
+    due = datetime.now(UTC) + timedelta(seconds=10)
+    payout = await bursar.pay_out(a_payout(currency="GBP", amount_minor=1_000_00, execute_at=due))
+    await house.reaches(payout.id, S.AWAITING_APPROVAL)
+    assert (await payout.approve("leaver-2")).verdict is Verdict.APPROVED
+    await house.reaches(payout.id, S.SCHEDULED)
+    await disable(house, "leaver-2")
+    await house.shows(payout.id, "case")
+    assert await house.bookings(payout.id) == (0, 0)
+    assert (await payout.approve("ana")).verdict is Verdict.APPROVED
+    assert (await payout.result()).state is S.SETTLED
+    assert await events_of(house, payout.id) <= LOOPS_FROM
+
+
+async def test_a_scheduled_payout_is_approved_anew_before_its_date_and_goes_at_its_date(
+    house: House, bursar: Bursar
+) -> None:
+    due = datetime.now(UTC) + timedelta(seconds=10)
+    payout = await bursar.pay_out(a_payout(currency="GBP", amount_minor=1_000_00, execute_at=due))
+    await house.reaches(payout.id, S.AWAITING_APPROVAL)
+    assert (await payout.approve("leaver-3")).verdict is Verdict.APPROVED
+    await house.reaches(payout.id, S.SCHEDULED)
+    await disable(house, "leaver-3")
+    assert (await payout.approve("ana")).verdict is Verdict.APPROVED
+    assert (await payout.result()).state is S.SETTLED
+    view = await house.view(payout.id)
+    assert view.cases == ()
+    assert all(attempt.opened_at >= due for attempt in view.attempts)
+
+
+async def test_a_scheduled_transfer_whose_approval_counts_no_more_waits_for_another_one(
+    house: House, bursar: Bursar
+) -> None:
+    async with house.reader() as reader:
+        await reader.open_accounts([("wallet/bolt/GBP", "main")])
+    due = datetime.now(UTC) + timedelta(seconds=10)
+    request = a_transfer(currency="GBP", amount_minor=1_000_00)
+    transfer = await bursar.transfer(request.model_copy(update={"execute_at": due}))
+    await house.reaches(transfer.id, S.AWAITING_APPROVAL)
+    assert (await transfer.approve("leaver-4")).verdict is Verdict.APPROVED
+    await house.reaches(transfer.id, S.SCHEDULED)
+    await disable(house, "leaver-4")
+    view = await house.shows(transfer.id, "case")
+    assert view.payment.state is S.SCHEDULED
+    await calls_people(house, transfer.id)
+    assert (await transfer.approve("ana")).verdict is Verdict.APPROVED
+    assert (await transfer.result()).state is S.SETTLED
+    assert await events_of(house, transfer.id) <= LOOPS_FROM
     await house.agrees()
