@@ -150,11 +150,13 @@ class Run:
         async def ended() -> bool:
             return self._is_client_done() or self._over.is_set()
 
-        stall = STALL_SECONDS_MAX / (3 if self.site.tier.is_for_power else 1)
+        share = 1 / 3 if self.site.tier.is_for_power else 1  # a bug may well stop it for good
+        stall, rest = STALL_SECONDS_MAX * share, DRAIN_SECONDS_MAX * share
         await self._until(ended, stall, "not every payment has ended", moving=True)
         if not self.outcome.findings.any and not self.outcome.broken:
-            await self._until(self._quiet, DRAIN_SECONDS_MAX, "it never came to rest")
-            await self._until(self._people.are_done, DRAIN_SECONDS_MAX, "a case was never closed")
+            await self._until(self._quiet, rest, "it never came to rest")
+        if not self.outcome.findings.any and not self.outcome.broken:
+            await self._until(self._people.are_done, rest, "a case was never closed")
         self.outcome.drain_seconds = time.monotonic() - began
         self.outcome.dropped = await self.site.weather.dropped()
 
