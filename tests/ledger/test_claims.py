@@ -29,6 +29,9 @@ S = PaymentState
         None,
         {"who": "ana"},
         {"who": "shop"},
+        {"who": "Ana"},
+        {"who": "ANA "},
+        {"who": "Shop"},
         {"who": "ben", "content_hash": "d" * 64},
         {"who": "ben", "rule_version": "v6"},
         {"who": "ben", "role": "approve-l2"},
@@ -62,6 +65,21 @@ async def test_who_approved_and_denied_counts_no_more(funded: PostgresBooks) -> 
     await say(funded, "po_1", "ana")
     await say(funded, "po_1", "ana", decision="deny")
     assert (await funded.write(claimed("po_1"))).held is HeldBack.NOT_APPROVED
+
+
+async def test_one_person_is_one_however_the_name_is_spelt_a5(
+    funded: PostgresBooks, books_url: str
+) -> None:
+    for payment in ("po_1", "po_2", "po_3"):
+        await funded.write(with_terms(payment, approvals=NEED))
+        for name in ("ana", "Ben"):
+            await say(funded, payment, name)
+    assert (await funded.write(claimed("po_1"))).state is S.SUBMITTING
+    await say(funded, "po_2", "Ana", decision="deny")
+    assert (await funded.write(claimed("po_2"))).held is HeldBack.NOT_APPROVED
+    assert await funded.disable_person(DisableBody(name="BEN", reason="left"), "chief")
+    assert (await funded.write(claimed("po_3"))).held is HeldBack.NOT_APPROVED
+    assert await breaks(books_url) == []
 
 
 async def test_who_is_disabled_between_approval_and_claim_counts_no_more_a6(
