@@ -1,4 +1,4 @@
--- 0006 · before deploy · new functions; `approvals_given_v1`, `add_case_word_v1` and `close_case_v1`
+-- 0008 · before deploy · new functions; `approvals_given_v1`, `add_case_word_v1` and `close_case_v1`
 -- are replaced by calls of their successors, so workers and gateways of the release before count in
 -- the new way too. Locks nothing that serves traffic.
 -- Why: one person with two spellings of one name was two people: "Maker" approved what "maker" had

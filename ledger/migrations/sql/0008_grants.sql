@@ -1,4 +1,4 @@
--- 0006 · before deploy · locks nothing that serves traffic.
+-- 0008 · before deploy · locks nothing that serves traffic.
 -- Why: as in 0002; and a reader compares people as the books do.
 do $$
 declare

@@ -5,15 +5,15 @@ Runs before deploy. Workers of the release before go on, and count so too.
 
 from ledger.migrations.scripts import create
 
-revision = "0006"
+revision = "0008"
 down_revision = "0005"
 
-FILES = ("0006_people.sql",)
+FILES = ("0008_people.sql",)
 
 
 def upgrade() -> None:
     """Create what is new, then give out what others may do."""
-    create(FILES, grants="0006_grants.sql")
+    create(FILES, grants="0008_grants.sql")
 
 
 def downgrade() -> None:
