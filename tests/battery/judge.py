@@ -60,6 +60,8 @@ class Case:
     attempts: dict[str, Any]
     approvals: dict[str, list[Any]]
     open_cases: dict[str, list[str]]
+    strays: Counter[tuple[str, str, str, int]]
+    """Money put into suspense by cases of no payment: (partner, reference, currency, amount)."""
     nostro: dict[tuple[str, str], int]
     """What moved on our nostro accounts, by (payment, currency); credits to us positive."""
     totals: dict[tuple[str, str], int]
@@ -67,8 +69,6 @@ class Case:
     ledger: list[str]
     """What is wrong in the ledger itself, in words."""
     holds: list[Any]
-    strays: Counter[tuple[str, str, str, int]] = field(default_factory=Counter)
-    """Money in suspense by cases of no payment: (partner, reference, currency, amount)."""
 
     def breaches(self, payment_id: str) -> set[str]:
         """Return by which mistakes of its own a bank has broken its promises on a payment."""
@@ -160,6 +160,7 @@ async def gather(site: Installation) -> Case:
         attempts={row["key"]: row for row in await site.rows("select * from attempts")},
         approvals=approvals,
         open_cases=cases,
+        strays=Counter(tuple(row) for row in await site.rows(STRAYS)),
         nostro={
             (row["payment_id"], row["currency"]): row["moved"] for row in await site.rows(NOSTRO)
         },
@@ -168,7 +169,6 @@ async def gather(site: Installation) -> Case:
         },
         ledger=[row[0] for row in await site.rows(LEDGER)],
         holds=await site.rows(HOLDS),
-        strays=Counter(tuple(row) for row in await site.rows(STRAYS)),
     )
 
 
