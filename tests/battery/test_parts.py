@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import collections
+import dataclasses
 import json
 import re
 import signal
 import sqlite3
 import subprocess
 import sys
-from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +130,7 @@ def a_case(bank: BankBook, *, state: str = "settled", told: str = "settled") -> 
         attempts={"po_1-1": {"payment_id": "po_1", "opened_at": 0}},
         approvals={},
         open_cases={},
-        strays=Counter(),
+        strays=collections.Counter(),
         nostro={("po_1", "EUR"): -1250},
         totals={},
         ledger=[],
@@ -166,7 +166,7 @@ def test_a_debit_that_nobody_asked_for_fails_the_run_unless_it_is_in_suspense_wi
     tmp_path: Path,
 ) -> None:
     bank = read_bank("keyed", bank_file(tmp_path, debits=1))
-    phantom = replace(bank.lines[0], reference="phantom_000000000007")
+    phantom = dataclasses.replace(bank.lines[0], reference="phantom_000000000007")
     bank.lines.append(phantom)
     case = a_case(bank)
     assert judge(case).figures() == {**Findings().figures(), "phantom": 1}
