@@ -8,6 +8,7 @@ from activities.conclusions import Conclusions, Evidence, standing_of, today, wa
 from activities.rules import Rules
 from activities.terms import Acted, Terms, Wish
 from bursar.actions import Answer, Approve, Cancel, Deny, Outcome, Resolve, Verdict
+from bursar.ids import person_of
 from bursar.payments import CANCELLABLE, FINAL, PaymentState
 from bursar.reports import Accepted, Paid, Rejected, RejectionCode
 from ledger import postings
@@ -93,7 +94,7 @@ class Decisions:
         self, payment: Payment, wish: Wish, action: Approve | Deny, role: str
     ) -> str | None:
         """Return why this person's word cannot count, or None."""
-        if action.by == payment.created_by:
+        if person_of(action.by) == person_of(payment.created_by):
             return "whoever created a payment cannot decide on it"
         if isinstance(action, Approve) and action.content_hash not in (None, payment.content_hash):
             return "the approval is for other content than the payment has"
@@ -205,12 +206,12 @@ class Decisions:
             if "resolve" in self._rules.roles_of(name):
                 await self._record(payment, wish, name, decision, "resolve", action.evidence)
         agreed = {
-            word.principal
+            person_of(word.principal): word.principal
             for word in await self._books.approvals(payment.id)
             if word.decision == decision and (believed or word.channel == "gateway")
         }
-        agreed -= {payment.created_by}
-        return agreed if action.by in agreed else set()
+        agreed.pop(person_of(payment.created_by), None)
+        return set(agreed.values()) if person_of(action.by) in agreed else set()
 
     async def _record(
         self,

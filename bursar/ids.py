@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+import unicodedata
 from typing import Annotated
 
 from pydantic import StringConstraints
@@ -28,6 +29,11 @@ WalletPath = Annotated[
 
 Actor = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9 @._:+-]{0,79}$")]
 """Who acted: a person's or a service's name, such as "ana@acme" or "service:orders"."""
+
+
+def person_of(name: str) -> str:
+    """Return what a name is compared by where people are counted: "Ana" and "ana " are one."""
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 def new_payout_id() -> str:

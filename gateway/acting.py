@@ -9,6 +9,7 @@ from fastapi import Depends
 
 from bursar.actions import Answer, Approve, Deny, Resolve, Verdict
 from bursar.errors import PaymentNotFound
+from bursar.ids import person_of
 from bursar.payments import CANCELLABLE, FINAL, PaymentState
 from gateway.engine import Action, EngineRefused, EngineSilent, NotRunning, update_id
 from gateway.problems import Refused
@@ -64,7 +65,7 @@ class Acting:
         """
         if not await self._takes_words(payment, action):
             return  # the workflow says why not, or repeats the answer that it gave before
-        if by.name == payment.created_by:
+        if person_of(by.name) == person_of(payment.created_by):
             raise _not_allowed("whoever created a payment cannot decide on it")
         need = payment.terms.get("approvals") or {}
         role = need.get("role") or by.approval_roles[-1]
@@ -89,7 +90,7 @@ class Acting:
         """
         if payment.state not in STATES_THAT_ARE_RESOLVED:
             return  # the workflow says why not
-        if by.name == payment.created_by:
+        if person_of(by.name) == person_of(payment.created_by):
             raise _not_allowed("whoever created a payment cannot decide what became of it")
         await self._record(by, payment, f"resolve_{action.outcome}", OPERATE, action.evidence)
 

@@ -10,6 +10,7 @@ import structlog
 from fastapi import Depends
 
 from bursar.errors import CaseNotFound, ContentConflict
+from bursar.ids import person_of
 from bursar.payments import PaymentState
 from bursar.views import CaseAnswer
 from gateway.engine import Engine, EngineRefused, EngineSilent
@@ -57,7 +58,7 @@ class Closing:
             Refused: 403, 409 or 422 when this word cannot count; nothing has moved.
         """
         case = await self._open_case(case_id)
-        if by.name == case.created_by:
+        if case.created_by is not None and person_of(by.name) == person_of(case.created_by):
             detail = "Whoever created a payment cannot decide on its case."
             raise Refused(403, detail, code="not_allowed")
         await self._check_is_no_review(case)

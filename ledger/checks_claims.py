@@ -15,16 +15,18 @@ CLAIM_CHECKS: tuple[Check, ...] = (
                   g.given, p.terms #>> '{approvals,number}') as detail
              from attempts a join payments p on p.id = a.payment_id
              cross join lateral (
-                 select count(distinct w.principal) as given from approvals w
+                 select count(distinct person_of(w.principal)) as given from approvals w
                   where w.payment_id = p.id and w.decision = 'approve'
-                    and w.principal <> p.created_by and w.content_hash = p.content_hash
+                    and person_of(w.principal) <> person_of(p.created_by)
+                    and w.content_hash = p.content_hash
                     and (w.role, w.rule_version) = (p.terms #>> '{approvals,role}',
                                                     p.terms #>> '{approvals,version}')
                     and w.at <= least(a.opened_at, (p.terms ->> 'approve_by')::timestamptz)
-                    and w.principal not in (
-                        select x.principal from people_disabled x where x.at <= a.opened_at)
-                    and w.principal not in (
-                        select d.principal from approvals d where d.payment_id = p.id
+                    and person_of(w.principal) not in (
+                        select person_of(x.principal) from people_disabled x
+                         where x.at <= a.opened_at)
+                    and person_of(w.principal) not in (
+                        select person_of(d.principal) from approvals d where d.payment_id = p.id
                            and d.decision = 'deny' and d.at <= a.opened_at)) g
             where p.terms ->> 'approvals' is not null
               and g.given < (p.terms #>> '{approvals,number}')::int""",

@@ -25,14 +25,15 @@ EVIDENCE_CHECKS: tuple[Check, ...] = (
     Check(
         "case_money_has_two_people",
         "What was taken out of suspense was asked for by two people, for that very case.",
-        """select t.key as place, format('%s people said so', count(distinct w.principal)) as detail
+        """select t.key as place,
+                  format('%s people said so', count(distinct person_of(w.principal))) as detail
              from transactions t
              left join case_words w on w.case_id = split_part(t.key, '/', 2)::bigint
                    and w.verb = 'resolve' and exists (
                        select from entries e join accounts a on a.id = e.account_id
                         where e.transaction_id = t.id and a.path = w.decision)
             where t.outcome = 'booked' and t.kind in ('case_assign', 'case_adjust', 'case_writeoff')
-            group by t.key having count(distinct w.principal) < 2""",
+            group by t.key having count(distinct person_of(w.principal)) < 2""",
     ),
     Check(
         "returns_within_payment",

@@ -110,7 +110,7 @@ _RETURNED = text(
         where p.id = :id and t.kind = 'return' and a.path = p.account"""
 )
 
-_APPROVALS_THAT_COUNT = text("select approvals_given_v1(:id)")
+_APPROVALS_THAT_COUNT = text("select approvals_given_v2(:id)")
 
 _NUMBERS = ("iban", "account_number", "msisdn")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from bursar.ids import person_of
 from ledger.books import CaseRow
 from ledger.evidence import CaseFile, LineKind, PartnerLine
 from ledger.memory_register import MemoryRegister
@@ -160,5 +161,8 @@ class MemoryEvidence(MemoryRegister):
         return self.cases[case_id - 1] if 0 < case_id <= len(self.cases) else None
 
     def _deciders(self, case_id: int, decision: str) -> list[str]:
-        words = self.case_words.values()
-        return sorted(w.principal for w in words if (w.case_id, w.decision) == (case_id, decision))
+        people: dict[str, str] = {}  # As each is spelt the first time.
+        for word in self.case_words.values():
+            if (word.case_id, word.decision) == (case_id, decision):
+                people.setdefault(person_of(word.principal), word.principal)
+        return sorted(people.values())

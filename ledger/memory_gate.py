@@ -11,6 +11,7 @@ from datetime import date, datetime
 from typing import NamedTuple
 
 from bursar.gate import Scope
+from bursar.ids import person_of
 from bursar.payments import PaymentState
 from ledger.books import ApprovalRow, Payment
 from ledger.changes import AttemptOpened, AttemptReopened, Change
@@ -100,16 +101,17 @@ class MemoryGate:
         rule = payment.terms.get("approvals") or {}
         until = _moment(payment.terms.get("approve_by"))
         mine = [word for word in words if word.payment_id == payment.id]
-        denied = {word.principal for word in mine if word.decision == "deny"}
+        denied = {person_of(word.principal) for word in mine if word.decision == "deny"}
         binds = (payment.content_hash, rule.get("role"), rule.get("version"))
         people = {
-            word.principal
+            person_of(word.principal)
             for word in mine
             if word.decision == "approve"
             and (word.content_hash, word.role, word.rule_version) == binds
             and (until is None or word.at <= until)
         }
-        return len(people - denied - self.disabled.keys() - {payment.created_by})
+        disabled = {person_of(name) for name in self.disabled}
+        return len(people - denied - disabled - {person_of(payment.created_by)})
 
 
 def gates_of(change: Change) -> int:

@@ -261,7 +261,7 @@ class PostgresBooks(PostgresEvidence):
 
     async def approvals_given(self, payment_id: str) -> int:
         """Return how many people's approvals count now, by the rule frozen on the payment."""
-        return int(await self._value("select approvals_given_v1($1)", payment_id))
+        return int(await self._value("select approvals_given_v2($1)", payment_id))
 
     async def waiting(self, partner: str | None) -> int:
         """Return how many of a partner's payouts, or of all transfers, wait to go."""

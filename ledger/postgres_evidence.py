@@ -95,7 +95,7 @@ class PostgresEvidence:
     ) -> list[str]:
         """Keep what a person decides on a case, once; return everybody who says the same."""
         rows = await self._rows(
-            "select add_case_word_v1($1, $2, $3, $4) as name",
+            "select add_case_word_v2($1, $2, $3, $4) as name",
             case_id,
             principal,
             decision,
@@ -114,7 +114,7 @@ class PostgresEvidence:
         """Close a case by the word of people; False where it was closed before."""
         return bool(
             await self._value(
-                "select close_case_v1($1, $2, $3, $4, $5)",
+                "select close_case_v2($1, $2, $3, $4, $5)",
                 case_id,
                 by,
                 decision,

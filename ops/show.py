@@ -13,7 +13,7 @@ from rich.text import Text
 
 from bursar.cli.output import amount, cell, state_cell, table
 from bursar.payments import PaymentState
-from ops.stack import Addresses, ui_filter
+from ops.stack import CALLS_FOR_PEOPLE, Addresses, ui_filter
 from ops.summary import Summary
 
 SHOWN_MAX = 20
@@ -143,15 +143,15 @@ def _show_verdict(console: Console, summary: Summary) -> None:
 
 def show_where_to_look(console: Console, addresses: Addresses, logs: str) -> None:
     """Print links and commands for going on by hand."""
-    waiting = ui_filter(addresses.ui_url, "NeedsOps = true")
+    waiting = ui_filter(addresses.ui_url, CALLS_FOR_PEOPLE)
     lines = {
         "All payments in Temporal": ui_filter(addresses.ui_url, 'PaymentKind = "payout"'),
-        "Those that need a person": waiting,
+        "Running ones that need a person": waiting,
         "Gateway's API": f"{addresses.gateway_url}/openapi.json",
         "Logs": logs,
         "One payment": f"{BURSAR} payouts show po_two_approvals",
         "Lists": f"{BURSAR} payouts list --state failed",
-        "Open cases": f"{BURSAR} cases list",
+        "All that needs a person": f"{BURSAR} cases list",
         "The books": f"{BURSAR} accounts   and   {BURSAR} books check",
     }
     shown = table("where to look", ("", "fold"))

@@ -279,6 +279,12 @@ def _says_yes(url: str) -> bool:
         return False
 
 
+CALLS_FOR_PEOPLE = 'NeedsOps = true AND ExecutionStatus = "Running"'
+"""Temporal's list of payments that need a person now. Without its second half it also names runs
+that have ended, whose attributes nobody can change when their case is closed. A payment that has
+ended may have an open case all the same: those are in the list of cases only."""
+
+
 def ui_filter(ui_url: str, query: str) -> str:
     """Return the address of Temporal's web page with a list filter filled in."""
     return f"{ui_url}?query={quote(query)}"

@@ -67,8 +67,6 @@ class Desk:
         self._called_ops = False
         self._called_people = False
         self._native_cancels = 0
-        self._ops_asked_for = False
-        self._stuck_in: PaymentState | None = None
 
     # What arrives
 
@@ -99,10 +97,10 @@ class Desk:
 
     @workflow.signal(name=names.CALL_OPS)
     def call_ops(self, *_received: Any) -> None:
-        """Raise NeedsOps for as long as the payment stands where it is: it is past its time."""
-        self._ops_asked_for = True
+        """Raise NeedsOps at once: a case is being opened, which the next step sees in the books."""
         if self._standing is not None:
-            self._stand(self._standing)
+            cases = max(self._standing.open_cases, 1)
+            self._stand(self._standing.model_copy(update={"open_cases": cases}))
 
     @workflow.signal(dynamic=True)
     def unknown_signal(self, name: str, _received: Sequence[RawValue]) -> None:
@@ -235,11 +233,7 @@ class Desk:
             standing = standing.model_copy(update={"code": self._standing.code})
         self._standing = standing
         workflow.set_current_details(self._details(standing))
-        if self._ops_asked_for:
-            self._ops_asked_for, self._stuck_in = False, standing.state
-        elif standing.state is not self._stuck_in:
-            self._stuck_in = None
-        calls_people = self._stuck_in is not None or standing.open_cases > 0
+        calls_people = standing.open_cases > 0
         worth_a_look = standing.state in WORTH_A_LOOK or standing.overdue
         if standing.final or worth_a_look or calls_people or self._called_people:
             self._show(standing)
@@ -248,10 +242,7 @@ class Desk:
     def _show(self, standing: Standing) -> None:
         """Write the state into Temporal's index, at most once for each state."""
         needs_ops = (
-            standing.state is PaymentState.IN_REVIEW
-            or standing.overdue
-            or standing.open_cases > 0
-            or self._stuck_in is standing.state
+            standing.state is PaymentState.IN_REVIEW or standing.overdue or standing.open_cases > 0
         )
         if standing.state is self._shown and needs_ops == self._called_ops:
             return

@@ -60,6 +60,8 @@ class Case:
     attempts: dict[str, Any]
     approvals: dict[str, list[Any]]
     open_cases: dict[str, list[str]]
+    strays: Counter[tuple[str, str, str, int]]
+    """Money put into suspense by cases of no payment: (partner, reference, currency, amount)."""
     nostro: dict[tuple[str, str], int]
     """What moved on our nostro accounts, by (payment, currency); credits to us positive."""
     totals: dict[tuple[str, str], int]
@@ -69,8 +71,6 @@ class Case:
     holds: list[Any]
     all_cases: list[Any] = field(default_factory=list)
     """Every case there ever was, closed or not."""
-    strays: Counter[tuple[str, str, str, int]] = field(default_factory=Counter)
-    """Money in suspense by cases of no payment: (partner, reference, currency, amount)."""
 
     def breaches(self, payment_id: str) -> set[str]:
         """Return by which mistakes of its own a bank has broken its promises on a payment."""
@@ -172,6 +172,7 @@ async def gather(site: Installation) -> Case:
         attempts={row["key"]: row for row in await site.rows("select * from attempts")},
         approvals=approvals,
         open_cases=cases,
+        strays=Counter(tuple(row) for row in await site.rows(STRAYS)),
         nostro={
             (row["payment_id"], row["currency"]): row["moved"] for row in await site.rows(NOSTRO)
         },
@@ -181,7 +182,6 @@ async def gather(site: Installation) -> Case:
         ledger=[row[0] for row in await site.rows(LEDGER)],
         holds=await site.rows(HOLDS),
         all_cases=all_cases,
-        strays=Counter(tuple(row) for row in await site.rows(STRAYS)),
     )
 
 

@@ -41,6 +41,7 @@ TOKENS = {
     "ben": ["approve-l1", "approve-l2"],
     "chief": ["approve-l2"],
     "creator": ["read", "operate", "approve-l1"],
+    "Creator": ["read", "operate", "approve-l1"],
     "root": ["admin"],
 }
 """Who holds which roles; the token of each is "token-of-<name>"."""

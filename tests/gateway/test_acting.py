@@ -123,7 +123,7 @@ async def test_whoever_created_a_payment_and_whoever_lacks_the_role_cannot_decid
 ) -> None:
     payout = await run_payout(recorders, gateway)
     for verb in ("approve", "deny"):
-        for name in ("creator", "chief"):
+        for name in ("creator", "Creator", "chief"):
             answer = await payout.act(verb, by=name)
             assert (answer.status_code, answer.json()["code"]) == (403, "not_allowed")
     assert await payout.words() == []

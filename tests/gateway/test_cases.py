@@ -141,7 +141,7 @@ async def test_a_case_without_money_is_closed_by_one_person_but_never_by_its_pay
 ) -> None:
     payment_id = await register_payout(alone.books)
     case = await open_case(alone, "mismatch", payment_id=payment_id)
-    refused = await resolve(alone, case, "creator", SEEN)
+    refused = await resolve(alone, case, "Creator", SEEN)
     assert (refused.status_code, refused.json()["code"]) == (403, "not_allowed")
     assert (await resolve(alone, case, "reader", SEEN)).status_code == 403
     done = await resolve(alone, case, "operator", SEEN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,6 +10,7 @@ import asyncpg
 import pytest
 
 from bursar.gate import DisableBody
+from bursar.ids import person_of
 from bursar.payments import PaymentState
 from ledger.changes import HeldBack
 from ledger.postgres import PostgresBooks
@@ -29,6 +31,9 @@ S = PaymentState
         None,
         {"who": "ana"},
         {"who": "shop"},
+        {"who": "Ana"},
+        {"who": "ANA "},
+        {"who": "Shop"},
         {"who": "ben", "content_hash": "d" * 64},
         {"who": "ben", "rule_version": "v6"},
         {"who": "ben", "role": "approve-l2"},
@@ -62,6 +67,42 @@ async def test_who_approved_and_denied_counts_no_more(funded: PostgresBooks) -> 
     await say(funded, "po_1", "ana")
     await say(funded, "po_1", "ana", decision="deny")
     assert (await funded.write(claimed("po_1"))).held is HeldBack.NOT_APPROVED
+
+
+async def test_one_person_is_one_however_the_name_is_spelt_a5(
+    funded: PostgresBooks, books_url: str
+) -> None:
+    for payment in ("po_1", "po_2", "po_3"):
+        await funded.write(with_terms(payment, approvals=NEED))
+        for name in ("ana", "Ben"):
+            await say(funded, payment, name)
+    assert (await funded.write(claimed("po_1"))).state is S.SUBMITTING
+    await say(funded, "po_2", "Ana", decision="deny")
+    assert (await funded.write(claimed("po_2"))).held is HeldBack.NOT_APPROVED
+    assert await funded.disable_person(DisableBody(name="BEN", reason="left"), "chief")
+    assert (await funded.write(claimed("po_3"))).held is HeldBack.NOT_APPROVED
+    assert await breaks(books_url) == []
+
+
+async def test_database_and_code_mean_the_same_person_by_a_name(owner: asyncpg.Connection) -> None:
+    """For every name that may act, which is ASCII, and what fullwidth letters make of one."""
+    names = [
+        "ana",
+        "Ana",
+        "ANA ",
+        "ana  B",
+        "Ana B",
+        "I.I",
+        "Service:Orders+1",
+        "A@b-C_d",
+        "\uff21na",
+    ]
+    names += [
+        f"a{letter}" for letter in string.printable if letter.isalnum() or letter in " @._:+-"
+    ]
+    for name in names:
+        assert await owner.fetchval("select person_of($1)", name) == person_of(name)
+    assert {person_of(name) for name in names[:3]} == {"ana"} != {person_of("ana b")}
 
 
 async def test_who_is_disabled_between_approval_and_claim_counts_no_more_a6(

@@ -241,7 +241,7 @@ async def cases(said: Said) -> None:
         await said("case", case_id)
         await said("assign_case", case_id, "ben", "ana")
         await said("case", case_id)
-    for who in ("ana", "ana", "ben"):
+    for who in ("ana", "ana", "Ana", "ANA ", "ben"):
         await said("close_case", 1, posting="case/1/take", **end)
         await said("add_case_word", 1, who, "take", "a letter")
     await said("close_case", 1, posting="case/1/take", **end)

@@ -198,8 +198,8 @@ async def approve_after_edit(stage: Stage, rng: Random) -> str:
 async def creator_approves(stage: Stage, rng: Random) -> str:
     """A5: the creator approves by signal and by a token at once, and one colleague does: one word.
 
-    A second token, or another channel, of one person has the same principal, so it is no second
-    person; two approvals are needed here.
+    A second token, another channel, or another spelling of one person is no second person; two
+    approvals are needed here.
     """
     request = a_payout(amount_minor=TWO, created_by="maker")
     opened = await stage.left.open(request)
@@ -209,15 +209,17 @@ async def creator_approves(stage: Stage, rng: Random) -> str:
         await stage.right.books.add_approval(_word(request.id, name, opened.terms))
         return await stage.right.act(request.id, Approve(by=name), "update")
 
-    by_signal, by_the_token, ana, ana_again = await together(
+    *makers, ana, ana_again, also_ana = await together(
         rng,
         lambda: stage.left.act(request.id, own),
         lambda: by_token("maker"),
+        lambda: by_token("Maker"),
         lambda: stage.left.act(request.id, APPROVE),
         lambda: by_token("ana"),
+        lambda: by_token("Ana"),
     )
-    assert {by_signal[0].verdict, by_the_token[0].verdict} == {V.NOT_ALLOWED}
-    assert {ana[0].verdict, ana_again[0].verdict} == {V.RECORDED}
+    assert {told[0].verdict for told in makers} == {V.NOT_ALLOWED}
+    assert {told[0].verdict for told in (ana, ana_again, also_ana)} == {V.RECORDED}
     assert (await stage.left.payments.go_on(request.id)).state is S.AWAITING_APPROVAL
     assert await stage.right.hand_over(request.id) is S.AWAITING_APPROVAL
     cancelled, _ = await stage.right.act(request.id, CANCEL)

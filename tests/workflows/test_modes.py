@@ -8,13 +8,16 @@ import pytest
 
 from bursar import Outcome, PaymentState, Resolve, Verdict, names, temporal
 from ops.postgres import LocalPostgres
+from ops.stack import CALLS_FOR_PEOPLE
 from ops.temporal import LocalTemporal
 from tests.house import RULES, House
 from tests.payments import a_payout
 from tests.workflows.conftest import funded_house
 
 S = PaymentState
-IMPATIENT = RULES.replace("overdue_after = 20", "overdue_after = 2")
+IMPATIENT = RULES.replace("overdue_after = 20", "overdue_after = 2").replace(
+    "people = [\n", 'people = [\n    { name = "Ana", roles = ["resolve"] },\n'
+)
 
 
 @pytest.fixture(scope="module", params=["lookup_only", "neither"])
@@ -47,6 +50,8 @@ async def test_without_keys_nothing_is_sent_again_and_two_people_decide(lesser: 
     creator = alone.model_copy(update={"by": "maker", "confirmed_by": "ana"})
     assert (await payout.resolve(creator)).verdict is Verdict.NOT_ALLOWED
     assert (await payout.resolve(alone)).verdict is Verdict.RECORDED
+    same = alone.model_copy(update={"by": "Ana"})
+    assert (await payout.resolve(same)).verdict is Verdict.RECORDED, "it is the same person"
     assert (await lesser.view(payout.id)).payment.state is S.IN_REVIEW
     other = alone.model_copy(update={"by": "ben", "outcome": Outcome.PAID, "confirmed_by": None})
     assert (await payout.resolve(other)).verdict is Verdict.RECORDED, "they do not say the same"
@@ -64,12 +69,17 @@ async def test_a_payment_in_review_calls_for_ops_until_it_is_decided(lesser: Hou
     )
     await lesser.reaches(payout.id, S.IN_REVIEW)
     handle = client.get_workflow_handle(names.workflow_id(payout.id))
+    listed = f"WorkflowId = '{handle.id}' AND {CALLS_FOR_PEOPLE}"
 
     async def needs_ops() -> bool:
         attributes = (await handle.describe()).typed_search_attributes
         return bool(attributes.get(names.NEEDS_OPS))
 
+    async def is_listed() -> bool:
+        return (await client.count_workflows(listed)).count == 1
+
     await lesser.until(needs_ops)
+    await lesser.until(is_listed)
     await payout.resolve(
         Resolve(by="ana", confirmed_by="ben", outcome=Outcome.NEVER_MOVED, evidence="their letter")
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -11,6 +12,7 @@ from bursar import temporal as connecting
 from bursar.errors import ActionRefused
 from bursar.views import CaseView
 from ops.postgres import LocalPostgres
+from ops.stack import CALLS_FOR_PEOPLE
 from ops.temporal import LocalTemporal
 from tests.house import SECOND_TOKEN, House
 from tests.payments import a_payout
@@ -87,6 +89,47 @@ async def test_two_people_take_a_doubled_debit_out_of_suspense_inv_20(
     assert [word.principal for word in closed.words] == ["ops", "ops", "vera"]
     assert lost.posted_minor == 12_50
     await house.agrees()
+
+
+async def test_what_has_ended_is_in_the_list_of_cases_and_not_in_temporals_list(
+    house: House, bursar: Bursar
+) -> None:
+    """The attributes of an ended run stay as they are, so its `NeedsOps` outlives its case."""
+    payout = await bursar.pay_out(a_payout("[sim:other-reference-echo]"))
+    case = await case_of(house, "mismatch", payout.id)
+    await house.reaches(payout.id, S.SETTLED)
+    await house.until(lambda: needs_ops(house, payout.id))
+    client = await connecting.connect(house.temporal_address, house.namespace)
+    this = f"WorkflowId = '{names.workflow_id(payout.id)}'"
+
+    async def is_not_listed() -> bool:
+        return (await client.count_workflows(f"{this} AND {CALLS_FOR_PEOPLE}")).count == 0
+
+    await house.until(is_not_listed)
+    async with house.reader() as reader:
+        assert case.id in [each.id for each in (await reader.cases(payment_id=payout.id)).cases]
+        await reader.resolve_case(case.id, "their display only")
+        assert (await reader.cases(payment_id=payout.id)).cases == ()
+    assert await needs_ops(house, payout.id), "nobody can take it off; so it is filtered out"
+
+
+async def test_a_running_payment_calls_people_for_as_long_as_it_has_an_open_case(
+    house: House, bursar: Bursar
+) -> None:
+    """Whoever raised it before the books had the case: the next look at them decides."""
+    payout = await bursar.pay_out(a_payout(execute_at=datetime.now(UTC) + timedelta(minutes=30)))
+    await house.reaches(payout.id, S.SCHEDULED)
+    client = await connecting.connect(house.temporal_address, house.namespace)
+    run = client.get_workflow_handle(names.workflow_id(payout.id))
+    await run.signal(names.CALL_OPS)
+    await house.until(lambda: needs_ops(house, payout.id))
+    await run.signal(names.PARTNER_EVENT, {})  # as when a case is closed
+
+    async def calls_nobody() -> bool:
+        return not await needs_ops(house, payout.id)
+
+    await house.until(calls_nobody)
+    await payout.cancel("ana", "test over")
 
 
 async def test_what_came_back_in_part_is_shown_on_a_payout_that_stays_settled_p16(
