@@ -24,8 +24,11 @@ BATCH_MAX = 1_000
 QUEUE_MAX = 4 * BATCH_MAX
 TRIES_MAX = 5
 """How often a batch is tried before its callers hear of the trouble."""
-LANE_STEP = 64
-"""How many changes have to be outstanding for each further lane; below, company is faster."""
+LANE_STEP = 20
+"""How many changes have to be outstanding for each further lane; below, company is faster.
+
+Source: docs/decisions/0012-what-makes-the-books-fast.md.
+"""
 JITTER_SECONDS = 0.02
 RECONNECT_SECONDS = 0.2
 PATIENCE_SECONDS = 30.0
@@ -75,7 +78,7 @@ def _answer(caller: asyncio.Future[Written], result: Written | Exception) -> Non
 class Scribe:
     """Writes changes in batches on a few connections of its own."""
 
-    def __init__(self, connect: Connect, *, lanes: int = 2) -> None:
+    def __init__(self, connect: Connect, *, lanes: int = 3) -> None:
         self._connect = connect
         self._loop = asyncio.get_running_loop()
         self._queue: deque[_Waiting] = deque()
