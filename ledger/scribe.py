@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 Connect = Callable[[], Awaitable[asyncpg.Connection]]
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class _Waiting:
     """A change that waits for its commit, with a future for each of its callers."""
 
@@ -58,13 +58,13 @@ class _Waiting:
             if not caller.done():
                 _answer(caller, result)
 
-    async def wait(self, caller: asyncio.Future[Written]) -> Written:
-        """Wait for the answer together with the other callers."""
+    def tell(self, caller: asyncio.Future[Written]) -> asyncio.Future[Written]:
+        """Have one more caller's future answered, and return it."""
         if self.result is None:
             self.callers.append(caller)
         else:
             _answer(caller, self.result)
-        return await caller
+        return caller
 
 
 def _answer(caller: asyncio.Future[Written], result: Written | Exception) -> None:
@@ -107,7 +107,7 @@ class Scribe:
             waiting = self._enqueue(change, digest)
         elif waiting.digest != digest:
             raise ContentConflict(change.key)
-        return await waiting.wait(self._loop.create_future())
+        return await waiting.tell(self._loop.create_future())
 
     def _enqueue(self, change: Change, digest: bytes) -> _Waiting:
         if self._closing:

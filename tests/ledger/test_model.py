@@ -95,7 +95,7 @@ class Deck:
         if not self.dealt:
             return self._legs()
         old = self.random.choice(self.dealt)
-        return old if self.random.random() < 0.7 else old.model_copy(update={"kind": "other"})
+        return old if self.random.random() < 0.7 else old._replace(kind="other")
 
     def _open(self) -> Change:
         payment = f"po_{self.random.randint(1, 60)}"
