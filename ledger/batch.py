@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -24,7 +24,7 @@ from ledger.changes import (
 )
 
 WRITE = (
-    "select n, fate, refusal, state from write_changes_v3($1::change_v1[], $2::opening_v1[],"
+    "select n, fate, refusal, state from write_changes_v4($1::change_v1[], $2::opening_v1[],"
     " $3::move_v1[], $4::leg_v1[], $5::attempt_opened_v2[], $6::attempt_closed_v2[],"
     " $7::attempt_reopened_v2[], $8::event_applied_v1[], $9::case_v1[])"
 )
@@ -206,6 +206,19 @@ def answer(change: Change, row: asyncpg.Record) -> Written | ContentConflict:
         stale=fate == "stale",
         repeated=fate == "repeated",
     )
+
+
+def answers(
+    changes: Iterable[Change], rows: Iterable[asyncpg.Record]
+) -> Iterator[Written | ContentConflict]:
+    """Yield what the function says of each change of a batch, in order.
+
+    A change without a row was written as it stands and is of no payment.
+    """
+    told = {row[0]: row for row in rows}
+    for n, change in enumerate(changes, start=1):
+        row = told.get(n)
+        yield Written(change.key) if row is None else answer(change, row)
 
 
 def rows_of(changes: Sequence[tuple[Change, bytes]]) -> Rows:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import asyncpg
 
 from bursar.errors import ContentConflict, LedgerBusy
-from ledger.batch import WRITE, answer, check, rows_of, touched
+from ledger.batch import WRITE, answers, check, rows_of, touched
 from ledger.changes import Change, Written
 from ledger.connections import as_malformed, is_cancelled, is_lost, is_malformed, is_transient
 
@@ -213,8 +213,9 @@ class _Lane:
             for waiting in batch:
                 waiting.conclude(_conclusion(waiting, error))
             return
-        for waiting, row in zip(batch, rows, strict=True):
-            waiting.conclude(answer(waiting.change, row))
+        told = answers((waiting.change for waiting in batch), rows)
+        for waiting, result in zip(batch, told, strict=True):
+            waiting.conclude(result)
 
     def _may_be_ones_fault(self, error: Exception) -> bool:
         """Tell whether the batch's halves, tried apart, may fare better than the whole."""
