@@ -70,7 +70,7 @@ class PostgresBooks(PostgresEvidence):
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, dsn: str, *, lanes: int = 3, pool_size: int = 8
+        cls, dsn: str, *, lanes: int = 2, pool_size: int = 8
     ) -> AsyncIterator[PostgresBooks]:
         """Open the books; on leaving, what waits is written first.
 
