@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from benchmarks.callers import Sample
-from benchmarks.server import process_cpu_seconds, run_sql, server_cpu_seconds
+from benchmarks.server import TICKS, run_sql, server_cpu_seconds
 from ops.postgres import LocalPostgres
 
 DATABASE = "floor"
@@ -161,4 +161,10 @@ class Pgbench:
         return Sample(count / seconds, (), 1000 * client / count, 1000 * server / count)
 
     def _cpu_seconds(self, process: Process) -> tuple[float, float]:
-        return process_cpu_seconds(process.pid), server_cpu_seconds(self._postgres)
+        return _cpu_seconds(process.pid), server_cpu_seconds(self._postgres)
+
+
+def _cpu_seconds(pid: int) -> float:
+    """Return the CPU that one process has used so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+    return sum(int(field) for field in fields[11:13]) / TICKS

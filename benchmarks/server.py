@@ -78,9 +78,3 @@ def server_cpu_seconds(postgres: LocalPostgres) -> float:
         elif int(fields[1]) == root:
             ticks += sum(int(field) for field in fields[11:13])
     return ticks / TICKS
-
-
-def process_cpu_seconds(pid: int) -> float:
-    """Return the CPU that one process has used so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
-    return sum(int(field) for field in fields[11:13]) / TICKS
