@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import resource
-import statistics
+from asyncio.subprocess import Process
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from benchmarks.callers import Sample
-from benchmarks.server import run_sql, server_cpu_seconds
+from benchmarks.server import TICKS, run_sql, server_cpu_seconds
 from ops.postgres import LocalPostgres
 
 DATABASE = "floor"
@@ -20,7 +19,9 @@ HOT_CLIENTS = (1, 8, 64)
 ACCOUNTS = 10_000
 THREADS = 2
 WARM_UP_SECONDS = 2
-"""In which new sessions fill their caches; what pgbench does meanwhile does not count."""
+"""After its first posting, while new sessions fill their caches; that does not count."""
+SECONDS_MAX = 60
+"""For connecting, warming up and measuring."""
 
 SCHEMA = """
 create table header (
@@ -58,8 +59,7 @@ _HOT = rf"""
 \set target random(2, {ACCOUNTS})
 """
 
-_PROGRESS = re.compile(r"^progress: [0-9.]+ s, ([0-9.]+) tps", re.MULTILINE)
-_COUNT = re.compile(r"^number of transactions actually processed: ([0-9]+)", re.MULTILINE)
+_PROGRESS = re.compile(rb"progress: [0-9.]+ s, ([0-9.]+) tps")
 
 
 class Pgbench:
@@ -108,42 +108,63 @@ class Pgbench:
     async def _run(self, database: str, script: str, clients: int, seconds: float) -> Sample:
         file = self._scripts / f"{database}.sql"
         file.write_text(script)
-        before = _children_cpu_seconds(), server_cpu_seconds(self._postgres)
-        out, said = await self._pgbench(
+        process = await self._start(
             database,
             *("--no-vacuum", "--protocol=prepared", f"--file={file}", "--progress=1"),
-            *(f"--client={clients}", f"--jobs={min(THREADS, clients)}"),
-            f"--time={WARM_UP_SECONDS + max(1, round(seconds))}",
+            *(f"--client={clients}", f"--jobs={min(THREADS, clients)}", f"--time={SECONDS_MAX}"),
         )
-        after = _children_cpu_seconds(), server_cpu_seconds(self._postgres)
-        rates = [float(rate) for rate in _PROGRESS.findall(said)][WARM_UP_SECONDS:]
-        count = sum(int(found) for found in _COUNT.findall(out))
-        if not rates or not any(rates) or not count:
-            raise RuntimeError(f"pgbench on {database} got nothing done: {(out + said)[-800:]}")
-        return Sample(
-            rate=statistics.fmean(rates),
-            client_ms=1000 * (after[0] - before[0]) / count,
-            postgres_ms=1000 * (after[1] - before[1]) / count,
-        )
+        try:
+            return await self._watch(process, max(1, round(seconds)))
+        finally:
+            if process.returncode is None:
+                process.terminate()
+            await process.wait()
 
-    async def _pgbench(self, database: str, *options: str) -> tuple[str, str]:
+    async def _start(self, database: str, *options: str) -> Process:
         address = urlsplit(self.url(database))
-        process = await asyncio.create_subprocess_exec(
+        return await asyncio.create_subprocess_exec(
             str(self._postgres.bin / "pgbench"),
             *options,
             *(f"--host={address.hostname}", f"--port={address.port}", "--username=postgres"),
             database,
             env={**os.environ, "PGPASSWORD": self._postgres.password},
-            stdout=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
         )
-        out, said = await process.communicate()
-        if process.returncode != 0:
-            raise RuntimeError(f"pgbench on {database} failed: {said.decode().strip()[-800:]}")
-        return out.decode(), said.decode()
+
+    async def _watch(self, process: Process, seconds: int) -> Sample:
+        """Return the mean rate of some seconds after the warm-up, and the CPU they took."""
+        used = self._cpu_seconds(process)
+        busy = 0
+        said = b""
+        rates: list[float] = []
+        if process.stderr is None:
+            raise RuntimeError("pgbench was started without a pipe for what it says")
+        async for line in process.stderr:
+            said += line
+            if (found := _PROGRESS.match(line)) is None:
+                continue
+            rate = float(found[1])
+            busy += busy > 0 or rate > 0
+            if busy > WARM_UP_SECONDS:
+                rates.append(rate)
+            if busy == WARM_UP_SECONDS:
+                used = self._cpu_seconds(process)
+            if len(rates) == seconds:
+                break
+        if len(rates) < seconds or not any(rates):
+            raise RuntimeError(f"pgbench got too little done: {said.decode().strip()[-800:]}")
+        count = sum(rates)
+        client, server = (
+            now - then for now, then in zip(self._cpu_seconds(process), used, strict=True)
+        )
+        return Sample(count / seconds, (), 1000 * client / count, 1000 * server / count)
+
+    def _cpu_seconds(self, process: Process) -> tuple[float, float]:
+        return _cpu_seconds(process.pid), server_cpu_seconds(self._postgres)
 
 
-def _children_cpu_seconds() -> float:
-    """Return the CPU that ended children of this process have used, pgbench's among them."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+def _cpu_seconds(pid: int) -> float:
+    """Return the CPU that one process has used so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+    return sum(int(field) for field in fields[11:13]) / TICKS

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import json
 import logging
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -23,6 +24,9 @@ from workers.memory import collect_seldom
 
 FULL = Plan(rounds=5, seconds=3, sizes=(1_000_000, 10_000_000))
 QUICK = Plan(rounds=2, seconds=1, sizes=(1_000_000,))
+
+BUSY = 0.5
+"""The load of a machine on which others are at work."""
 
 log = logging.getLogger(__name__)
 
@@ -96,6 +100,13 @@ def _plan(options: argparse.Namespace) -> Plan:
 
 async def _run(options: argparse.Namespace) -> Run:
     plan = _plan(options)
+    load = os.getloadavg()[0]
+    if load > BUSY:
+        log.warning(
+            "The machine is busy (load %.1f). Its scheduler gives pgbench's many processes more of"
+            " it than our few, so the ratios below are lower than on an idle one.",
+            load,
+        )
     with server(options.postgres_bin) as postgres, tempfile.TemporaryDirectory() as scripts:
         databases = Databases(postgres)
         pgbench = Pgbench(postgres, Path(scripts))
@@ -104,7 +115,7 @@ async def _run(options: argparse.Namespace) -> Run:
         await _prepare(plan, databases, pgbench)
         results = await Rounds(plan, postgres, databases, pgbench).run()
         await _check(databases, plan)
-        return Run(plan, results, figures(plan, results), await _version(postgres))
+        return Run(plan, results, figures(plan, results), await _version(postgres), load)
 
 
 async def _prepare(plan: Plan, databases: Databases, pgbench: Pgbench) -> None:

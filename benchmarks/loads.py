@@ -12,7 +12,7 @@ from benchmarks.books import CURRENCY, DAY, PARTNER, WALLETS, wallet
 from bursar.ids import attempt_key, new_transfer_id
 from bursar.payments import PaymentKind, PaymentState
 from ledger import postings
-from ledger.batch import WRITE, answer, rows_of
+from ledger.batch import WRITE, answers, rows_of
 from ledger.books import Books
 from ledger.changes import AttemptClosed, AttemptOpened, Change, Leg, Move, Registration, Written
 
@@ -89,8 +89,8 @@ def direct(connect: Callable[[], Awaitable[asyncpg.Connection]]) -> Caller:
             while True:
                 change = posting(*two_wallets())
                 rows = rows_of([(change, change.digest())])
-                (row,) = await connection.fetch(WRITE, *rows.arguments())
-                yield _booked(answer(change, row))
+                told = await connection.fetch(WRITE, *rows.arguments())
+                yield _booked(next(answers([change], told)))
         finally:
             connection.terminate()
 

@@ -25,6 +25,8 @@ class Run:
     results: Results
     figures: dict[str, float]
     server_version: str
+    load: float
+    """Of the machine before the run, by others."""
 
 
 def write_report(folder: Path, run: Run) -> None:
@@ -39,13 +41,17 @@ def _page(run: Run, plots: dict[str, str]) -> Iterator[str]:
     yield "# The books beside PostgreSQL's own floor"
     yield ""
     yield f"- Command: `{shlex.join(['python', '-m', 'benchmarks.ledger', *sys.argv[1:]])}`"
-    yield f"- Machine: {machine()}"
+    yield f"- Machine: {machine()}; load before the run {run.load:.1f}"
     settings = ", ".join(f"{name} {value}" for name, value in SETTINGS.items())
     yield f"- PostgreSQL {run.server_version}: {settings}"
     yield f"- Date: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
     yield (
         f"- {plan.rounds} rounds, each load {plan.seconds:g} s a round, alternating; a ratio is the"
         " median of the rounds' own ratios, a rate the median of the rounds"
+    )
+    yield (
+        "- The floor is sent as one pipeline, one round trip a posting: of the ways to write it the"
+        " one that costs PostgreSQL least; one statement after the other would be a lower floor"
     )
     yield ""
     yield "| Figure | Value | Bar | |"

@@ -69,6 +69,8 @@ class Rounds:
                 size: await stack.enter_async_context(self._books(f"books_{size}"))
                 for size in self._plan.sizes
             }
+            for each in large.values():  # A page's first change after a checkpoint is logged whole.
+                await measure(loads.plain(each), 64, self._plan.seconds, self._postgres)
             for number in range(1, self._plan.rounds + 1):
                 log.info("Round %d of %d", number, self._plan.rounds)
                 await self._against_the_floor(books)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -14,6 +13,7 @@ import asyncpg
 from bursar.errors import ContentConflict
 from bursar.payments import PaymentState
 from ledger.changes import (
+    Attempt,
     AttemptClosed,
     AttemptOpened,
     AttemptReopened,
@@ -24,7 +24,7 @@ from ledger.changes import (
 )
 
 WRITE = (
-    "select n, fate, refusal, state from write_changes_v3($1::change_v1[], $2::opening_v1[],"
+    "select n, fate, refusal, state from write_changes_v4($1::change_v1[], $2::opening_v1[],"
     " $3::move_v1[], $4::leg_v1[], $5::attempt_opened_v2[], $6::attempt_closed_v2[],"
     " $7::attempt_reopened_v2[], $8::event_applied_v1[], $9::case_v1[])"
 )
@@ -65,31 +65,21 @@ class Rows:
         n = len(self.changes) + 1
         self.changes.append(_change_row(change, digest))
         payment = change.payment_id
-        self.moves += [(n, payment, move.before, move.after) for move in change.moves]
+        for move in change.moves:
+            self.moves.append((n, payment, move.before, move.after))
         for leg in change.legs:
-            expires_at = change.hold_expires_at if leg.held > 0 else None
-            self.legs.append(
-                (
-                    n,
-                    leg.account,
-                    leg.currency,
-                    leg.delta,
-                    leg.held,
-                    leg.hold,
-                    leg.releases,
-                    expires_at,
-                )
-            )
+            self.legs.append((n, *leg, change.hold_expires_at if leg.held > 0 else None))
         if change.opens is not None:
             self.openings.append(_opening_row(n, change))
-        self._add_attempt(n, change)
-        self.applied += [(n, row_id) for row_id in change.applies_events]
+        if change.attempt is not None:
+            self._add_attempt(n, payment, change.attempt)
+        for row_id in change.applies_events:
+            self.applied.append((n, row_id))
         if change.case is not None:
             self.cases.append((n, payment, change.case.kind, change.case.detail))
 
-    def _add_attempt(self, n: int, change: Change) -> None:
-        payment = change.payment_id
-        match change.attempt:
+    def _add_attempt(self, n: int, payment: str | None, attempt: Attempt) -> None:
+        match attempt:
             case AttemptOpened() as one:
                 claim = (one.ordinal, one.key, one.partner, one.wire_hash, one.content_hash)
                 self.opened.append((n, payment, *claim))
@@ -98,8 +88,6 @@ class Rows:
                 self.closed.append((n, payment, *told))
             case AttemptReopened() as one:
                 self.reopened.append((n, payment, one.key, one.fence))
-            case None:
-                pass
 
 
 def _change_row(change: Change, digest: bytes) -> Row:
@@ -168,6 +156,8 @@ def _contradiction(change: Change) -> str | None:
         moves or change.attempt or change.if_refused or change.closes_cases
     ):
         return "it moves, tries or ends the case of a payment and does not name it"
+    if not moves and change.opens is None:
+        return None
     enters = [place for place, move in enumerate(moves) if move.before is None]
     if enters != ([0] if change.opens is not None else []):
         return "a payment enters the register by its first move, and only by that"
@@ -178,9 +168,9 @@ def _contradiction(change: Change) -> str | None:
 
 def _imbalance(change: Change) -> str | None:
     """Return which currency's legs do not sum to 0."""
-    sums: dict[str, int] = defaultdict(int)
+    sums: dict[str, int] = {}
     for leg in change.legs:
-        sums[leg.currency] += leg.delta
+        sums[leg.currency] = sums.get(leg.currency, 0) + leg.delta
     for currency, total in sums.items():
         if total != 0:
             return f"its legs in {currency} sum to {total} minor units, not to 0"
@@ -195,8 +185,8 @@ def touched(change: Change) -> frozenset[str]:
             names.append(leg.hold)
         if leg.held > 0:
             names.append(change.key)
-    if change.applies_events:
-        names += [f"event/{row_id}" for row_id in change.applies_events]
+    for row_id in change.applies_events:
+        names.append(f"event/{row_id}")
     if change.reverses is not None:
         names.append(change.reverses)
     return frozenset(names)
@@ -216,6 +206,19 @@ def answer(change: Change, row: asyncpg.Record) -> Written | ContentConflict:
         stale=fate == "stale",
         repeated=fate == "repeated",
     )
+
+
+def answers(
+    changes: Iterable[Change], rows: Iterable[asyncpg.Record]
+) -> Iterator[Written | ContentConflict]:
+    """Yield what the function says of each change of a batch, in order.
+
+    A change without a row was written as it stands and is of no payment.
+    """
+    told = {row[0]: row for row in rows}
+    for n, change in enumerate(changes, start=1):
+        row = told.get(n)
+        yield Written(change.key) if row is None else answer(change, row)
 
 
 def rows_of(changes: Sequence[tuple[Change, bytes]]) -> Rows:

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from datetime import date
+from collections.abc import Callable
+from datetime import date, datetime
 from enum import StrEnum
-from typing import Any
-
-from pydantic import AwareDatetime, BaseModel, ConfigDict
-from pydantic_core import to_json
+from json.encoder import encode_basestring_ascii
+from typing import Any, NamedTuple
 
 from bursar.payments import PaymentKind, PaymentState
 
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+_quoted: Callable[[str], str] = encode_basestring_ascii
 
 
-class Leg(_Part):
+class Leg(NamedTuple):
     """What one posting does to one account; credits are positive, debits negative."""
 
     account: str
@@ -37,7 +33,7 @@ class Leg(_Part):
     """
 
 
-class Registration(_Part):
+class Registration(NamedTuple):
     """A payment enters the register: written once, with everything that is frozen on it."""
 
     kind: PaymentKind
@@ -55,14 +51,14 @@ class Registration(_Part):
     batch_id: str | None = None
 
 
-class Move(_Part):
+class Move(NamedTuple):
     """One transition of a payment; `before` None is its entry into the register."""
 
     before: PaymentState | None
     after: PaymentState
 
 
-class AttemptOpened(_Part):
+class AttemptOpened(NamedTuple):
     """The claim: committed before the first byte leaves."""
 
     ordinal: int
@@ -74,7 +70,7 @@ class AttemptOpened(_Part):
     """Of the request that the body was made of; the books claim no other than the payment's."""
 
 
-class AttemptClosed(_Part):
+class AttemptClosed(NamedTuple):
     """What became of an attempt; a later report may follow an unknown one."""
 
     key: str
@@ -89,7 +85,7 @@ class AttemptClosed(_Part):
     """
 
 
-class AttemptReopened(_Part):
+class AttemptReopened(NamedTuple):
     """The attempt may be sent again: clears `sent_at`, never `first_sent_at`, raises the fence.
 
     Goes with the move back to `submitting`, so that no one can see the one without the other. The
@@ -101,7 +97,10 @@ class AttemptReopened(_Part):
     """The attempt's fence as the writer knows it: behind a newer one this is `stale`."""
 
 
-class CaseOpened(_Part):
+Attempt = AttemptOpened | AttemptClosed | AttemptReopened
+
+
+class CaseOpened(NamedTuple):
     """Something that a person has to look at; a case is never closed by a machine's guess."""
 
     kind: str
@@ -109,7 +108,7 @@ class CaseOpened(_Part):
     detail: str
 
 
-class Change(_Part):
+class Change(NamedTuple):
     """What is written together. The same key and content again gives the first outcome."""
 
     key: str
@@ -117,6 +116,8 @@ class Change(_Part):
     kind: str
     """The step: hold, capture, settle, void, …, or the name of the move."""
     actor: str
+    effective_on: date
+    """The value date."""
     reason: str | None = None
     payment_id: str | None = None
     opens: Registration | None = None
@@ -124,15 +125,13 @@ class Change(_Part):
     if_refused: PaymentState | None = None
     """Where the payment goes when the books refuse the legs; None leaves it where it is."""
     legs: tuple[Leg, ...] = ()
-    effective_on: date
-    """The value date."""
     evidence_id: str | None = None
     """What proves it: the partner's event, look-up or statement line. Needed to move a nostro."""
     reverses: str | None = None
     """The key of the change that this one undoes."""
-    hold_expires_at: AwareDatetime | None = None
+    hold_expires_at: datetime | None = None
     """Kept on the hold that this makes; no step sets it yet, and nothing ends a hold by it."""
-    attempt: AttemptOpened | AttemptClosed | AttemptReopened | None = None
+    attempt: Attempt | None = None
     applies_events: tuple[int, ...] = ()
     """Row ids of the stored partner events that this change has taken account of.
 
@@ -148,23 +147,22 @@ class Change(_Part):
 
         So a retry after midnight, or a webhook and a poll that prove the same step, agree.
         """
-        content = {  # In the order of the names, since that is the order they are digested in.
-            "attempt": self.attempt.key if self.attempt else None,
-            "format": 1,
-            "kind": self.kind,
-            "legs": sorted(
-                [
-                    (leg.account, leg.currency, leg.delta, leg.held, leg.hold or "", leg.releases)
-                    for leg in self.legs
-                ]
-            ),
-            "opens": self.opens.content_hash if self.opens else None,
-            "payment": self.payment_id,
-        }
-        canonical = to_json(content)
-        if not canonical.isascii() or b"\x7f" in canonical:  # All else both write the same.
-            canonical = json.dumps(content, separators=(",", ":")).encode()
-        return hashlib.sha256(canonical).digest()
+        attempt = "null" if self.attempt is None else _quoted(self.attempt.key)
+        opens = "null" if self.opens is None else _quoted(self.opens.content_hash)
+        payment = "null" if self.payment_id is None else _quoted(self.payment_id)
+        legs = sorted([(a, c, delta, held, h or "", r) for a, c, delta, held, h, r in self.legs])
+        lines = ",".join(
+            [
+                f"[{_quoted(account)},{_quoted(currency)},{delta},{held},{_quoted(hold)},"
+                f"{'true' if releases else 'false'}]"
+                for account, currency, delta, held, hold, releases in legs
+            ]
+        )
+        canonical = (  # JSON in ASCII; in the order of the names, since that is the first format's.
+            f'{{"attempt":{attempt},"format":1,"kind":{_quoted(self.kind)},"legs":[{lines}],'
+            f'"opens":{opens},"payment":{payment}}}'
+        )
+        return hashlib.sha256(canonical.encode()).digest()
 
 
 class Refusal(StrEnum):
@@ -185,7 +183,7 @@ class HeldBack(StrEnum):
     NOT_DUE = "not_due"
 
 
-class Written(_Part):
+class Written(NamedTuple):
     """The answer to a change, given after the commit that carries it."""
 
     key: str

@@ -22,7 +22,7 @@ from bursar.views import (
 )
 from ledger.trouble import cases_of
 
-SUMMARY = """
+_SUMMARY = """
     select p.id, p.kind, p.tenant, p.state, p.account, p.partner, p.amount_minor, p.fee_minor,
            p.currency, p.request ->> 'reference' as reference, p.created_by, p.created_at,
            p.updated_at, p.content_hash, p.request, p.terms,
@@ -35,7 +35,7 @@ SUMMARY = """
              else open_case.kind
            end as code,
            n.next_action, n.due_at
-      from payments p
+      from {payments} p
       left join payment_next n on n.id = p.id
       left join lateral (select x.reason, t.outcome
                            from transitions x left join transactions t on t.id = x.transaction_id
@@ -44,6 +44,12 @@ SUMMARY = """
                           order by ordinal desc limit 1) sent on true
       left join lateral (select kind from cases where payment_id = p.id and closed_at is null
                           order by id desc limit 1) open_case on true"""
+
+
+def summaries(payments: str = "payments") -> str:
+    """Return the query of the summaries of all payments, named `p`, or of those of a subquery."""
+    return _SUMMARY.format(payments=payments)
+
 
 _HAPPENED = text(
     """select at, 1 as rank, seq as nth, 'transition' as what,
@@ -116,7 +122,7 @@ _NUMBERS = ("iban", "account_number", "msisdn")
 
 
 def summary(row: Row[Any]) -> PaymentSummary:
-    """Return a row of `SUMMARY` as a payment in a list."""
+    """Return a row of `summaries` as a payment in a list."""
     return PaymentSummary(**{name: getattr(row, name) for name in PaymentSummary.model_fields})
 
 
@@ -126,7 +132,7 @@ async def payment_view(connection: AsyncConnection, payment_id: str) -> PaymentV
     async def rows(query: Any, **more: Any) -> list[Row[Any]]:
         return list((await connection.execute(query, {"id": payment_id, **more})).all())
 
-    found = await rows(text(f"{SUMMARY} where p.id = :id"))
+    found = await rows(text(f"{summaries()} where p.id = :id"))
     if not found:
         return None
     row = found[0]

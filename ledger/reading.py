@@ -42,7 +42,7 @@ from ledger.connections import (
     is_transient,
 )
 from ledger.export import FORMATS, export_journal
-from ledger.lives import SUMMARY, payment_view, summary
+from ledger.lives import payment_view, summaries, summary
 from ledger.rails import rail_list
 from ledger.trouble import case_page, event_page, one_case
 
@@ -59,7 +59,7 @@ _FILTERS = {
     "account": "p.account = :account",
     "partner": "p.partner = :partner",
     "batch_id": "p.batch_id = :batch_id",
-    "stuck": "(n.id is not null and p.id in (select id from payments_overdue)) = :stuck",
+    "stuck": "(p.id in (select id from payments_overdue)) = :stuck",
 }
 
 _ACCOUNTS = text(
@@ -257,15 +257,19 @@ def _may_pass(error: BaseException | None) -> bool:
 
 
 def _page_query(wanted: Mapping[str, Any], cursor: str | None) -> tuple[TextClause, dict[str, Any]]:
-    """Return the query of a page; only our own fragments make it up, what is given is bound."""
+    """Return the query of a page; only our own fragments make it up, what is given is bound.
+
+    The page is found first, in the order of an index, and only its payments are looked into.
+    """
     given = {name: value for name, value in wanted.items() if value is not None}
     conditions = [_FILTERS[name] for name in given]
     if cursor is not None:
         given["created_at"], given["id"] = _position(cursor)
         conditions.append("(p.created_at, p.id) < (:created_at, :id)")
     where = " and ".join(conditions) or "true"
-    newest_first = "order by p.created_at desc, p.id desc limit :rows"
-    return text(f"{SUMMARY} where {where} {newest_first}"), given
+    newest_first = "order by p.created_at desc, p.id desc"
+    page = f"(select * from payments p where {where} {newest_first} limit :rows)"  # noqa: S608
+    return text(f"{summaries(page)} {newest_first}"), given
 
 
 def _cursor(created_at: datetime, payment_id: str) -> str:

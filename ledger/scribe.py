@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import asyncpg
 
 from bursar.errors import ContentConflict, LedgerBusy
-from ledger.batch import WRITE, answer, check, rows_of, touched
+from ledger.batch import WRITE, answers, check, rows_of, touched
 from ledger.changes import Change, Written
 from ledger.connections import as_malformed, is_cancelled, is_lost, is_malformed, is_transient
 
@@ -24,8 +24,11 @@ BATCH_MAX = 1_000
 QUEUE_MAX = 4 * BATCH_MAX
 TRIES_MAX = 5
 """How often a batch is tried before its callers hear of the trouble."""
-LANE_STEP = 64
-"""How many changes have to be outstanding for each further lane; below, company is faster."""
+LANE_STEP = 32
+"""How many changes have to be outstanding for each further lane; below, company is faster.
+
+Source: docs/decisions/0012-what-makes-the-books-fast.md.
+"""
 JITTER_SECONDS = 0.02
 RECONNECT_SECONDS = 0.2
 PATIENCE_SECONDS = 30.0
@@ -36,7 +39,7 @@ log = logging.getLogger(__name__)
 Connect = Callable[[], Awaitable[asyncpg.Connection]]
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class _Waiting:
     """A change that waits for its commit, with a future for each of its callers."""
 
@@ -55,13 +58,13 @@ class _Waiting:
             if not caller.done():
                 _answer(caller, result)
 
-    async def wait(self, caller: asyncio.Future[Written]) -> Written:
-        """Wait for the answer together with the other callers."""
+    def tell(self, caller: asyncio.Future[Written]) -> asyncio.Future[Written]:
+        """Have one more caller's future answered, and return it."""
         if self.result is None:
             self.callers.append(caller)
         else:
             _answer(caller, self.result)
-        return await caller
+        return caller
 
 
 def _answer(caller: asyncio.Future[Written], result: Written | Exception) -> None:
@@ -83,8 +86,8 @@ class Scribe:
         self._busy: set[str] = set()
         self._lanes_busy = 0
         self._closing = False
-        self._wakers = [asyncio.Event() for _ in range(lanes)]
-        self._lanes = [asyncio.create_task(self._run_lane(waker)) for waker in self._wakers]
+        self._idle: list[asyncio.Event] = []
+        self._lanes = [asyncio.create_task(self._run_lane()) for _ in range(lanes)]
 
     async def write(self, change: Change) -> Written:
         """Write a change once; returns when the commit that carries it is durable.
@@ -104,7 +107,7 @@ class Scribe:
             waiting = self._enqueue(change, digest)
         elif waiting.digest != digest:
             raise ContentConflict(change.key)
-        return await waiting.wait(self._loop.create_future())
+        return await waiting.tell(self._loop.create_future())
 
     def _enqueue(self, change: Change, digest: bytes) -> _Waiting:
         if self._closing:
@@ -116,23 +119,31 @@ class Scribe:
         waiting = _Waiting(change, digest, touched(change))
         self._queue.append(waiting)
         self._by_key[change.key] = waiting
-        self._wake()
+        self._wake_one()
         return waiting
 
-    def _wake(self) -> None:
-        for waker in self._wakers:
-            waker.set()
+    def _wake_one(self) -> None:
+        """Wake an idle lane, if there is something for one more."""
+        if self._idle and self._queue and self._wants_lane():
+            self._idle.pop().set()
+
+    def _wants_lane(self) -> bool:
+        return len(self._by_key) > LANE_STEP * self._lanes_busy
+
+    def _wake_all(self) -> None:
+        while self._idle:
+            self._idle.pop().set()
 
     async def aclose(self) -> None:
         """Take no more changes, finish all that wait, and close the lanes."""
         self._closing = True
-        self._wake()
+        self._wake_all()
         await asyncio.gather(*self._lanes)
 
-    async def _run_lane(self, waker: asyncio.Event) -> None:
+    async def _run_lane(self) -> None:
         lane = _Lane(self._connect)
         try:
-            while batch := await self._next_batch(waker):
+            while batch := await self._next_batch():
                 try:
                     await lane.commit(batch)
                 except Exception:  # A bug of ours: the lane goes on, its callers hear of it.
@@ -142,20 +153,22 @@ class Scribe:
         finally:
             lane.drop()
 
-    async def _next_batch(self, waker: asyncio.Event) -> list[_Waiting]:
+    async def _next_batch(self) -> list[_Waiting]:
         """Wait for work; an empty batch means that there will be none any more."""
         while True:
-            waker.clear()
             if batch := self._take():
                 self._lanes_busy += 1
+                self._wake_one()
                 return batch
             if self._closing and not self._queue:
                 return []
+            waker = asyncio.Event()
+            self._idle.append(waker)
             await waker.wait()
 
     def _take(self) -> list[_Waiting]:
         """Take what waits, but nothing that shares a payment or hold with what is under way."""
-        if len(self._by_key) <= LANE_STEP * self._lanes_busy:
+        if not self._wants_lane():
             return []
         batch: list[_Waiting] = []
         deferred: list[_Waiting] = []
@@ -176,7 +189,8 @@ class Scribe:
             if waiting.result is None:
                 waiting.conclude(ConnectionError("the lane ended before its commit was known"))
         self._lanes_busy -= 1
-        self._wake()
+        if self._closing:
+            self._wake_all()
 
 
 class _Lane:
@@ -210,8 +224,9 @@ class _Lane:
             for waiting in batch:
                 waiting.conclude(_conclusion(waiting, error))
             return
-        for waiting, row in zip(batch, rows, strict=True):
-            waiting.conclude(answer(waiting.change, row))
+        told = answers((waiting.change for waiting in batch), rows)
+        for waiting, result in zip(batch, told, strict=True):
+            waiting.conclude(result)
 
     def _may_be_ones_fault(self, error: Exception) -> bool:
         """Tell whether the batch's halves, tried apart, may fare better than the whole."""

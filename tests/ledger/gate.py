@@ -19,9 +19,7 @@ NEED = {"number": 2, "role": "approve-l1", "version": "v7"}
 def with_terms(payment: str, amount: int = 100, **terms: Any) -> Change:
     """Return the opening of a payout with terms of its own."""
     plain = registration(amount)
-    return opened(payment, amount).model_copy(
-        update={"opens": plain.model_copy(update={"terms": terms})}
-    )
+    return opened(payment, amount)._replace(opens=plain._replace(terms=terms))
 
 
 async def say(books: Books, payment: str, who: str, **other: Any) -> None:

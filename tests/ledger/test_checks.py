@@ -34,7 +34,7 @@ ONE_SIDED = [
     for delta in (5, -5)
 ]
 EMPTY = Change(key="made-up/fee", kind="fee", actor="mallory", effective_on=date(2026, 3, 2))
-WRITE_OFF = EMPTY.model_copy(update={"key": "case/999/1", "kind": "case_writeoff"})
+WRITE_OFF = EMPTY._replace(key="case/999/1", kind="case_writeoff")
 
 
 class Corruption(NamedTuple):

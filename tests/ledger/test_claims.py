@@ -146,8 +146,8 @@ async def test_nothing_enters_submitting_but_by_a_claim_of_the_next_attempt_inv_
 ) -> None:
     await funded.write(opened("po_1", 100))
     good = claimed("po_1")
-    bare = good.model_copy(update={"attempt": None})
-    unmoved = good.model_copy(update={"moves": ()})
+    bare = good._replace(attempt=None)
+    unmoved = good._replace(moves=())
     for wrong, why in (
         (bare, "goes with the claim"),
         (unmoved, "goes with the claim"),

@@ -77,7 +77,7 @@ async def test_the_claim_takes_a_holds_expiry_away(
 ) -> None:
     await books.write(deposit("d/1", 1_000))
     soon = await books.now()
-    await books.write(opened("po_1", 100).model_copy(update={"hold_expires_at": soon}))
+    await books.write(opened("po_1", 100)._replace(hold_expires_at=soon))
     assert await owner.fetchval("select expires_at from holds") == soon
     await books.write(claimed("po_1"))
     assert await owner.fetchval("select expires_at from holds") is None

@@ -136,7 +136,7 @@ async def claims(said: Said) -> None:
         for who, other in words:
             await say(said.books, payment, who, **other)
             await said("approvals_given", payment)
-            await said("write", claimed(payment).model_copy(update={"reason": who}))
+            await said("write", claimed(payment)._replace(reason=who))
     body = DisableBody(name="guy", reason="left")
     for _ in range(2):
         await said("disable_person", body, "chief")
@@ -145,8 +145,8 @@ async def claims(said: Said) -> None:
         await said("write", claimed(f"po_{n}"))
     await said("write", opened("po_5", 10))
     good = claimed("po_5")
-    await said("write", good.model_copy(update={"attempt": None}))
-    await said("write", good.model_copy(update={"moves": ()}))
+    await said("write", good._replace(attempt=None))
+    await said("write", good._replace(moves=()))
     await said("write", claimed("po_5", 2))
     await said("write", claimed("po_5", content="d" * 64))
     await said("write", good)
@@ -245,7 +245,7 @@ async def cases(said: Said) -> None:
         await said("close_case", 1, posting="case/1/take", **end)
         await said("add_case_word", 1, who, "take", "a letter")
     await said("close_case", 1, posting="case/1/take", **end)
-    back = [leg.model_copy(update={"delta": -leg.delta}) for leg in gone]
+    back = [leg._replace(delta=-leg.delta) for leg in gone]
     await said("write", change("case/1/take", *back, evidence_id="e2"))
     await said("case_postings", 1)
     for _ in range(2):

@@ -54,7 +54,7 @@ async def test_the_old_way_in_is_judged_like_the_new_one_inv_19(
         await by_the_old_way(books_url, claimed("po_2"))
     await funded.resume(ALL, "ana", is_admin=False)
     with pytest.raises(asyncpg.PostgresError, match="goes with the claim"):
-        await by_the_old_way(books_url, claimed("po_2").model_copy(update={"attempt": None}))
+        await by_the_old_way(books_url, claimed("po_2")._replace(attempt=None))
     assert await state_of(funded, "po_2") is S.RESERVED
     assert await breaks(books_url) == []
 

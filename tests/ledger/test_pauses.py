@@ -137,7 +137,7 @@ async def test_a_held_claim_leaves_its_neighbours_alone(
 
 def booked(payment: str, amount: int = 10) -> Change:
     """Return a transfer that is registered and booked in one change."""
-    opens = registration(amount).model_copy(update={"kind": PaymentKind.TRANSFER, "partner": None})
+    opens = registration(amount)._replace(kind=PaymentKind.TRANSFER, partner=None)
     return change(
         f"{payment}/post",
         *postings.transfer(ANA, BEN, "EUR", amount_minor=amount),
@@ -156,17 +156,11 @@ async def test_a_transfer_obeys_pauses_and_money_that_comes_in_does_not(
         assert (await funded.write(booked(payment))).held is HeldBack.PAUSED
         assert await funded.payment(payment) is None
         assert (await funded.write(deposit(f"d/{wanted.scope}", 5))).held is None
-        waits = booked(payment).model_copy(
-            update={
-                "key": f"{payment}/scheduled",
-                "legs": (),
-                "moves": moves(None, S.RECEIVED, S.SCHEDULED),
-            }
+        waits = booked(payment)._replace(
+            key=f"{payment}/scheduled", legs=(), moves=moves(None, S.RECEIVED, S.SCHEDULED)
         )
         assert (await funded.write(waits)).state is S.SCHEDULED
-        later = booked(payment).model_copy(
-            update={"opens": None, "moves": moves(S.SCHEDULED, S.SETTLED)}
-        )
+        later = booked(payment)._replace(opens=None, moves=moves(S.SCHEDULED, S.SETTLED))
         assert (await funded.write(later)).held is HeldBack.PAUSED
         await funded.resume(wanted, "ana", is_admin=False)
         assert (await funded.write(later)).state is S.SETTLED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import asyncpg
 import pytest
@@ -61,6 +62,9 @@ select not exists (select from pg_stat_activity
                     where datname = current_database() and application_name like 'bursar%')
 """
 COUNTS = "select relname, seq_scan from pg_stat_user_tables where schemaname = 'public'"
+PAYMENTS_READ = """
+select sum(idx_tup_read)::bigint from pg_stat_user_indexes where relname = 'payments'
+"""
 
 
 @pytest.fixture
@@ -148,3 +152,22 @@ async def test_a_question_without_an_index_would_be_found_out(
         await stranger.close()
 
     assert await scanned(owner, ask) == {"notes"}
+
+
+@pytest.mark.parametrize(
+    "whose", [{"tenant": "t7"}, {"account": "wallet/a7/EUR"}, {"partner": "partner7"}]
+)
+async def test_a_page_of_somebodys_payments_reads_hardly_more_than_it_shows(
+    crowded: str, owner: asyncpg.Connection, whose: dict[str, Any]
+) -> None:
+    async def ask() -> None:
+        reader = Reader(crowded)
+        page = await reader.payments(limit=5, **whose)
+        assert page.payments
+        if page.next_cursor is not None:
+            assert (await reader.payments(limit=5, cursor=page.next_cursor, **whose)).payments
+        await reader.aclose()
+
+    before = await owner.fetchval(PAYMENTS_READ)
+    assert await scanned(owner, ask) == set()
+    assert await owner.fetchval(PAYMENTS_READ) - before < 100

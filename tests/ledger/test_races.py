@@ -151,7 +151,7 @@ async def test_a_guilty_change_fails_alone_and_its_batch_commits(
 ) -> None:
     await books.write(deposit("d/1", 1_000))
     bad = change("t/bad", Leg(account="wallet/nobody/EUR", currency="EUR", held=1))
-    leap = opened("po_bad", 1).model_copy(update={"moves": moves(None, S.RECEIVED, S.SETTLED)})
+    leap = opened("po_bad", 1)._replace(moves=moves(None, S.RECEIVED, S.SETTLED))
     changes = [transfer(f"t/{n}", 1) for n in range(200)]
     changes[50:50] = [bad]
     changes[150:150] = [leap]

@@ -57,8 +57,8 @@ async def test_a_known_key_with_other_content_is_a_conflict_and_writes_nothing(
 
 async def test_dates_actor_reason_and_evidence_are_no_content(books: PostgresBooks) -> None:
     await books.write(deposit("d/1", 1_000))
-    other = deposit("d/1", 1_000).model_copy(
-        update={"evidence_id": "another line", "actor": "poll", "reason": "found by polling"}
+    other = deposit("d/1", 1_000)._replace(
+        evidence_id="another line", actor="poll", reason="found by polling"
     )
     assert (await books.write(other)).repeated
 
@@ -154,10 +154,10 @@ async def test_a_payment_that_is_elsewhere_makes_the_change_stale_and_writes_not
 async def test_one_payment_id_is_never_registered_with_two_contents(books: PostgresBooks) -> None:
     await books.write(deposit("d/1", 1_000))
     await books.write(opened("po_1", 100))
-    other = opened("po_1", 200, content="d" * 64).model_copy(update={"key": "po_1/hold/2"})
+    other = opened("po_1", 200, content="d" * 64)._replace(key="po_1/hold/2")
     with pytest.raises(ContentConflict):
         await books.write(other)
-    same = opened("po_1", 100).model_copy(update={"key": "po_1/hold/3"})
+    same = opened("po_1", 100)._replace(key="po_1/hold/3")
     assert (await books.write(same)).stale
     payment = await books.payment("po_1")
     assert payment is not None
@@ -198,7 +198,7 @@ async def test_an_attempt_is_opened_once_and_only_one_is_alive(books: PostgresBo
 
     def second(key: str) -> Change:
         again = moves(S.OUTCOME_UNKNOWN, S.SUBMITTING)
-        return claimed("po_1", 2).model_copy(update={"key": key, "moves": again})
+        return claimed("po_1", 2)._replace(key=key, moves=again)
 
     await books.write(unknown("po_1/unknown/1", "unknown"))
     with pytest.raises(ValueError, match="attempts_one_live"):
@@ -235,7 +235,7 @@ async def test_an_attempt_is_reopened_in_the_commit_of_the_move_that_sends_it_ag
     second = (await books.mark_sent("po_1-1")).fence
     assert (first, attempt.fence, second) == (1, 2, 3)
     assert (await books.write(again)).repeated
-    elsewhere = again.model_copy(update={"key": "po_1/resend/2"})
+    elsewhere = again._replace(key="po_1/resend/2")
     assert (await books.write(elsewhere)).stale
     (attempt,) = await books.attempts("po_1")
     assert (attempt.fence, attempt.first_sent_at) == (second, sent_first)
@@ -262,13 +262,13 @@ async def test_a_reversal_names_what_it_undoes_and_undoes_it_once(books: Postgre
     await books.write(deposit("d/1", 1_000))
     await books.write(transfer("t/1", 300))
     back = transfer("rev/t/1", 300, source=BEN, destination=ANA)
-    await books.write(back.model_copy(update={"reverses": "t/1"}))
+    await books.write(back._replace(reverses="t/1"))
     assert await available(books) == 1_000
     again = transfer("rev/t/2", 1, source=ANA, destination=BEN)
     with pytest.raises(ValueError, match="transactions_reverses_key"):
-        await books.write(again.model_copy(update={"reverses": "t/1"}))
+        await books.write(again._replace(reverses="t/1"))
     with pytest.raises(ValueError, match="no change t/none to reverse"):
-        await books.write(again.model_copy(update={"reverses": "t/none"}))
+        await books.write(again._replace(reverses="t/none"))
 
 
 async def came(owner: asyncpg.Connection, event_id: str) -> int:
@@ -285,10 +285,10 @@ async def test_an_events_row_is_applied_in_the_changes_own_commit(
     books: PostgresBooks, owner: asyncpg.Connection
 ) -> None:
     row_id = await came(owner, "e1")
-    refused = transfer("t/1", 5).model_copy(update={"applies_events": (row_id,)})
+    refused = transfer("t/1", 5)._replace(applies_events=(row_id,))
     await books.write(refused)
     assert await owner.fetchval("select applied_at from partner_events") is None
-    await books.write(deposit("d/1", 9).model_copy(update={"applies_events": (row_id,)}))
+    await books.write(deposit("d/1", 9)._replace(applies_events=(row_id,)))
     assert await owner.fetchval("select applied_at from partner_events") is not None
 
 
@@ -296,11 +296,11 @@ async def test_an_event_that_is_taken_account_of_makes_any_other_change_stale(
     books: PostgresBooks, owner: asyncpg.Connection
 ) -> None:
     applied, aside, new = [await came(owner, name) for name in ("applied", "aside", "new")]
-    first = deposit("d/1", 9).model_copy(update={"applies_events": (applied,)})
+    first = deposit("d/1", 9)._replace(applies_events=(applied,))
     await books.write(first)
     await books.set_event_aside(aside, "stale")
     for number, rows in enumerate([(applied,), (aside,), (new, applied)]):
-        late = deposit(f"late/{number}", 5).model_copy(update={"applies_events": rows})
+        late = deposit(f"late/{number}", 5)._replace(applies_events=rows)
         assert (await books.write(late)).stale
     assert (await books.write(first)).repeated
     assert await available(books) == 9
@@ -308,7 +308,7 @@ async def test_an_event_that_is_taken_account_of_makes_any_other_change_stale(
     row = await books.event(new)
     assert row is not None
     assert row.applied_at is None
-    unknown = deposit("d/2", 1).model_copy(update={"applies_events": (99,)})
+    unknown = deposit("d/2", 1)._replace(applies_events=(99,))
     with pytest.raises(ValueError, match="d/2: there is no partner event 99"):
         await books.write(unknown)
 
