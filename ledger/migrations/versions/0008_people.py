@@ -6,7 +6,7 @@ Runs before deploy. Workers of the release before go on, and count so too.
 from ledger.migrations.scripts import create
 
 revision = "0008"
-down_revision = "0005"
+down_revision = "0007"
 
 FILES = ("0008_people.sql",)
 
