@@ -32,7 +32,7 @@ def closed_once(facts: Facts) -> Iterator[Finding]:
 
 
 def orphans(facts: Facts) -> Iterator[Finding]:
-    """Money that is held for no payment that should hold it, or should be and is not."""
+    """Money that is held or in transit for no payment that should, or should be and is not."""
     held: dict[str, int] = defaultdict(int)
     for hold in facts.holds:
         payment = _payment(facts, hold)
@@ -44,6 +44,22 @@ def orphans(facts: Facts) -> Iterator[Finding]:
         wanted = payment.amount_minor + payment.fee_minor
         if payment.kind == "payout" and payment.state in HOLDING and held[payment.id] != wanted:
             yield Finding(payment.id, f"{held[payment.id]} of {wanted} held in {payment.state}")
+    yield from _in_transit(facts)
+
+
+def _in_transit(facts: Facts) -> Iterator[Finding]:
+    """Compare what is between a partner's yes and its debit with the payments that are there."""
+    transit = {a.id for a in facts.accounts if a.path.startswith("transit/out/")}
+    found: dict[str, int] = defaultdict(int)
+    for entry in facts.entries:
+        if entry.account_id in transit:
+            made = facts.transaction.get(entry.transaction_id)
+            found[(made.payment_id if made else None) or "nobody"] += entry.delta
+    for payment in facts.payments:
+        wanted = payment.amount_minor if payment.state == "submitted" else 0
+        if (there := found.pop(payment.id, 0)) != wanted:
+            yield Finding(payment.id, f"{there} in transit and not {wanted} in {payment.state}")
+    yield from (Finding(of, f"{there} in transit") for of, there in found.items() if there)
 
 
 def came_back(facts: Facts) -> Iterator[Finding]:

@@ -160,6 +160,6 @@ def read_diary(path: Path) -> dict[str, Told]:
             of.end = answer["state"]
         elif op == "status" and ok:
             of.states.append(answer["state"])
-        elif op == "cancel" and answer.get("verdict"):
+        elif op in ("cancel", "approve", "deny") and answer.get("verdict"):
             of.verdicts.append(answer["verdict"])
     return dict(told)

@@ -14,6 +14,12 @@ from tests.battery.installation import Installation
 from tests.battery.plan import BREACHES, CONTRADICTIONS, PARTNERS
 
 S = PaymentState
+AFTER = {
+    "cancelled": {S.CANCELLED},
+    "approved": set(S) - {S.AWAITING_APPROVAL, S.DENIED, S.EXPIRED},
+    "denied": {S.DENIED},
+}
+"""Where a payment may be after what a person was told of a word on it."""
 NEVER_MOVED = FINAL - {S.SETTLED, S.RETURNED}
 
 ZEROS = (
@@ -261,11 +267,18 @@ def _judge_told(
         findings.add("misled_client", f"{payment_id}: told {told.end}, and it was paid")
     if told.end == S.SETTLED and told.kind == "payout" and not paid:
         findings.add("misled_client", f"{payment_id}: told settled, and nothing was paid")
-    if "cancelled" in told.verdicts and (paid or payment["state"] != S.CANCELLED):
-        findings.add("misled_client", f"{payment_id}: told cancelled, is {payment['state']}")
+    _judge_words(payment, told, paid=paid, findings=findings)
     now = {payment["state"], S.SETTLED if payment["state"] == S.RETURNED else payment["state"]}
     if told.end is not None and told.end not in now:
         findings.add("misled_client", f"{payment_id}: told {told.end}, is {payment['state']}")
+
+
+def _judge_words(payment: Mapping[str, Any], told: Told, *, paid: bool, findings: Findings) -> None:
+    """Compare what people were told of their words with what became of the payment."""
+    for verdict in told.verdicts:
+        if payment["state"] not in AFTER.get(verdict, S) or verdict == "cancelled" and paid:
+            text = f"{payment['id']}: told {verdict}, is {payment['state']}, paid: {paid}"
+            findings.add("misled_client", text)
 
 
 def _judge_payment(

@@ -175,6 +175,27 @@ def test_a_client_that_was_told_of_a_cancel_and_was_paid_fails_the_run(tmp_path:
     assert findings.figures()["misled_client"] == 1
 
 
+def test_who_was_told_approved_of_a_payment_that_then_expired_was_misled(tmp_path: Path) -> None:
+    case = a_case(
+        read_bank("keyed", bank_file(tmp_path, debits=0)), state="expired", told="expired"
+    )
+    case.nostro.clear()
+    assert not judge(case).any
+    case.told["po_1"].verdicts.append("approved")
+    assert judge(case).figures()["misled_client"] == 1
+
+
+def test_a_no_that_was_paid_is_explained_only_by_a_bank_that_contradicts_itself(
+    tmp_path: Path,
+) -> None:
+    case = a_case(read_bank("keyed", bank_file(tmp_path, debits=1)), state="failed", told="failed")
+    case.all_cases.append({"payment_id": "po_1", "kind": "contradiction"})
+    assert judge(case).figures()["misled_client"] == 1
+    (payout,) = case.banks["keyed"].payouts
+    case.banks["keyed"].payouts[0] = dataclasses.replace(payout, quirks=("failed-but-paid",))
+    assert not judge(case).any
+
+
 def test_a_debit_that_nobody_asked_for_fails_the_run_unless_it_is_in_suspense_with_a_case(
     tmp_path: Path,
 ) -> None:
