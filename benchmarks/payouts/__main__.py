@@ -9,7 +9,7 @@ import logging
 import sys
 import tempfile
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -81,7 +81,8 @@ def main() -> int:
         Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(filter="OFF")))
     )
     try:
-        run = asyncio.run(_run(_plan(options), options.server))
+        servers = options.server or ([DEV] if options.quick else [DEV, ON_POSTGRES])
+        run = asyncio.run(_run(_plan(options), servers))
     except NOT_RUN as error:
         sys.stderr.write(f"The benchmark did not run: {error}\n")
         return 2
@@ -143,12 +144,11 @@ def _plan(options: argparse.Namespace) -> Plan:
     )
 
 
-async def _run(plan: Plan, servers: list[str] | None) -> Run:
-    wanted = servers or ([DEV, ON_POSTGRES] if plan.rounds > QUICK.rounds else [DEV])
+async def _run(plan: Plan, servers: Sequence[str]) -> Run:
     with server(None) as postgres:
-        found = {kind: await _measure(plan, postgres, kind) for kind in wanted}
+        found = {kind: await _measure(plan, postgres, kind) for kind in servers}
         results = {kind: result for kind, result in found.items() if result is not None}
-        more = await _backlog(plan, postgres) if plan.backlog and DEV in wanted else {}
+        more = await _backlog(plan, postgres) if plan.backlog and DEV in servers else {}
     return Run(
         plan=plan,
         results=results,
