@@ -104,7 +104,12 @@ def split_of(results: Results, name: str) -> dict[str, float]:
 
 
 def _rates(results: Results, suffix: str) -> dict[str, float]:
-    found = {f"ratio_same_shape{suffix}": _over(results, PRODUCT, EMPTY)}
+    found = {
+        f"ratio_same_shape{suffix}": _over(results, PRODUCT, EMPTY),
+        # What the rates would be if strangers took as much of the cores from either.
+        f"cpu_ratio_same_shape{suffix}": _over(results, EMPTY, PRODUCT, _total_ms),
+        f"cpu_ratio_usual{suffix}": _over(results, USUAL, PRODUCT, _total_ms),
+    }
     for part, used in split_of(results, PRODUCT).items():
         found[f"{part}_cpu_ms{suffix}"] = used
     found[f"worker_cpu_ms_same_shape{suffix}"] = split_of(results, EMPTY)["worker"]
@@ -151,6 +156,10 @@ def _rate(_name: str, sample: Sample) -> float:
 
 def _worker_ms(name: str, sample: Sample) -> float:
     return parts(name, sample.cpu_ms)["worker"]
+
+
+def _total_ms(name: str, sample: Sample) -> float:
+    return sum(parts(name, sample.cpu_ms).values())
 
 
 def _of_others(_name: str, sample: Sample) -> float:

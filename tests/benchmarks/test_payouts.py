@@ -80,6 +80,14 @@ def test_a_ratio_is_the_median_of_the_rounds_own_ratios() -> None:
     assert found["ratio_usual_dev"] == pytest.approx(1.6)
 
 
+def test_cpu_is_compared_too_since_strangers_slow_rates_down() -> None:
+    """A round in which strangers took half of the cores halves a rate, and no CPU per payout."""
+    dev = _results({PRODUCT: [40], EMPTY: [100], USUAL: [50]}, cpu_ms=12.5)
+    found = figures(dev, None)
+    assert found["cpu_ratio_same_shape"] == pytest.approx(0.8)
+    assert found["cpu_ratio_usual"] == pytest.approx(0.8)
+
+
 def test_the_usual_way_is_judged_on_the_server_that_is_like_production() -> None:
     dev = _results({PRODUCT: [100], EMPTY: [100], USUAL: [10]})
     on_postgres = _results({PRODUCT: [100], EMPTY: [100], USUAL: [80]})
