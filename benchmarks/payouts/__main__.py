@@ -23,7 +23,7 @@ from benchmarks.payouts import once
 from benchmarks.payouts.books import check_books, make_books
 from benchmarks.payouts.driver import Bell, listening
 from benchmarks.payouts.engines import DEV, ON_POSTGRES, Unbuildable, open_engine
-from benchmarks.payouts.figures import BARS, MEANINGS, bottleneck, figures, missed
+from benchmarks.payouts.figures import BARS, MEANINGS, bottleneck, disturbed, figures, missed
 from benchmarks.payouts.report import Run, write_report
 from benchmarks.payouts.rounds import Plan, Results, Rounds
 from benchmarks.payouts.site import RATE_PER_SECOND, Site
@@ -97,6 +97,9 @@ def main() -> int:
     below = missed(run.figures, QUICK_SHARE if options.quick else 1.0)
     for name in BARS:
         sys.stderr.write(_line(run, name, "MISSED" if name in below else "short") + "\n")
+    warning = disturbed(run.figures)
+    if warning is not None:
+        sys.stderr.write(f"{warning}.\n")
     sys.stdout.write(json.dumps(run.figures | run.bottlenecks) + "\n")
     return 1 if below else 0
 
