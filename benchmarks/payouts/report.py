@@ -74,6 +74,16 @@ def _page(run: Run, plots: Mapping[str, str]) -> Iterator[str]:
     warning = disturbed(run.figures)
     if warning is not None:
         yield f"- **{warning}.**"
+    yield from _table(run)
+    for results in run.results.values():
+        yield from _loads(results)
+    for title, file in plots.items():
+        yield ""
+        yield f"![{title}]({file})"
+
+
+def _table(run: Run) -> Iterator[str]:
+    """Give the table of figures: those with a bar first."""
     yield ""
     yield "| Figure | Value | Bar | |"
     yield "|---|---|---|---|"
@@ -88,11 +98,6 @@ def _page(run: Run, plots: Mapping[str, str]) -> Iterator[str]:
             yield f"| `{name}` | {figure:g} | | |"
     for kind, text in run.bottlenecks.items():
         yield f"| `{kind}` | {text} | | |"
-    for results in run.results.values():
-        yield from _loads(results)
-    for title, file in plots.items():
-        yield ""
-        yield f"![{title}]({file})"
 
 
 def _loads(results: Results) -> Iterator[str]:
