@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import shutil
 import subprocess
 import tempfile
@@ -18,7 +19,7 @@ from temporalio.service import RPCError
 
 from benchmarks.server import server
 from ops.namespaces import make_namespace
-from ops.ports import LOOPBACK, free_port
+from ops.ports import LOOPBACK, is_free
 from ops.postgres import LocalPostgres
 from ops.temporal import NAMESPACE, LocalTemporal, TemporalFailed, find_temporal
 from ops.temporal_binary import cache_directory, go_install
@@ -27,6 +28,7 @@ DEV, ON_POSTGRES = "dev", "postgres"
 SERVER_VERSION = "1.31.2"
 GO_MINOR_MIN = 26
 HISTORY_SHARDS = 4
+PORT_MIN, PORT_MAX = 15_000, 32_767
 START_SECONDS_MAX = 60.0
 STOP_SECONDS_MAX = 30.0
 LOGIN = "postgres"
@@ -108,7 +110,7 @@ class PostgresServer:
         self._server = _binary("server", f"Temporal server {SERVER_VERSION}", say)
         self._tool = _binary("tools/sql", "its schema tool", say)
         self._postgres = postgres
-        self._port = free_port()
+        self._port, *self._other_ports = _free_ports(1 + len(_OTHER_PORTS))
         self._log = directory / "server.log"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -169,7 +171,6 @@ class PostgresServer:
     def _spawn(self) -> subprocess.Popen[bytes]:
         config = self._directory / "dynamic.yaml"
         config.write_text(_DYNAMIC_CONFIG)
-        ports = _free_ports(7, taken=frozenset({self._port}))
         environment = {
             "DB": "postgres12",
             "POSTGRES_SEEDS": LOOPBACK,
@@ -184,7 +185,7 @@ class PostgresServer:
             "DYNAMIC_CONFIG_FILE_PATH": str(config),
             "LOG_LEVEL": "error",
             "FRONTEND_GRPC_PORT": str(self._port),
-            **dict(zip(_OTHER_PORTS, map(str, ports), strict=True)),
+            **dict(zip(_OTHER_PORTS, map(str, self._other_ports), strict=True)),
         }
         with self._log.open("ab") as log:
             return subprocess.Popen(  # noqa: S603  our own binary, our own arguments
@@ -253,11 +254,14 @@ matching.numTaskqueueWritePartitions:
 """One node needs no partitions, and a rail's rate is then one rate."""
 
 
-def _free_ports(number: int, taken: frozenset[int]) -> list[int]:
-    ports: list[int] = []
-    while len(ports) < number:
-        ports.append(free_port(taken=taken | set(ports)))
-    return ports
+def _free_ports(number: int) -> list[int]:
+    """Return free ports below `PORT_MAX`: the server keeps its own in columns of 16 bits."""
+    found: list[int] = []
+    while len(found) < number:
+        port = random.randrange(PORT_MIN, PORT_MAX)  # noqa: S311  no secret
+        if port not in found and is_free(port):
+            found.append(port)
+    return found
 
 
 def _binary(command: str, what: str, say: Say) -> Path:

@@ -44,6 +44,9 @@ MEANINGS: Mapping[str, str] = {
     "backlog_instant_delay": "a payout beside the draining backlog over one alone",
 }
 
+STRANGERS_SHARE_MAX = 0.1
+"""Of all cores: what other programs may take of a machine that is there for the benchmark."""
+
 SHARE_OF_CORES = 0.9
 """From this share of all cores on, the machine is what sets the pace."""
 
@@ -82,6 +85,17 @@ def missed(found: Mapping[str, float], share: float) -> list[str]:
     ]
 
 
+def disturbed(found: Mapping[str, float]) -> str | None:
+    """Return a warning where other programs took so much that rates say little; else None."""
+    others = max((found[name] for name in found if name.startswith("cores_of_others")), default=0)
+    if others <= STRANGERS_SHARE_MAX * (os.cpu_count() or 1):
+        return None
+    return (
+        f"Other programs used up to {others:.1f} of {os.cpu_count()} cores: rates, their ratios and"
+        " latencies say little here; CPU per payout and its ratios do"
+    )
+
+
 def bottleneck(results: Results) -> str:
     """Say what sets the pace of payouts, by who used the cores meanwhile."""
     there = os.cpu_count() or 1
@@ -104,7 +118,12 @@ def split_of(results: Results, name: str) -> dict[str, float]:
 
 
 def _rates(results: Results, suffix: str) -> dict[str, float]:
-    found = {f"ratio_same_shape{suffix}": _over(results, PRODUCT, EMPTY)}
+    found = {
+        f"ratio_same_shape{suffix}": _over(results, PRODUCT, EMPTY),
+        # What the rates would be if strangers took as much of the cores from either.
+        f"cpu_ratio_same_shape{suffix}": _over(results, EMPTY, PRODUCT, _total_ms),
+        f"cpu_ratio_usual{suffix}": _over(results, USUAL, PRODUCT, _total_ms),
+    }
     for part, used in split_of(results, PRODUCT).items():
         found[f"{part}_cpu_ms{suffix}"] = used
     found[f"worker_cpu_ms_same_shape{suffix}"] = split_of(results, EMPTY)["worker"]
@@ -112,7 +131,8 @@ def _rates(results: Results, suffix: str) -> dict[str, float]:
         found[f"per_second_{name}{suffix}"] = _median(results, name, _rate)
     for name, timers in results.timers.items():
         found[f"share_with_timer_{name}{suffix}"] = sum(timers) / len(timers)
-    found[f"cores_of_others{suffix}"] = _median(results, PRODUCT, _of_others)
+    seen = [sample for name in results.samples for sample in results.samples[name]]
+    found[f"cores_of_others{suffix}"] = max(_of_others("", sample) for sample in seen)
     return found
 
 
@@ -151,6 +171,10 @@ def _rate(_name: str, sample: Sample) -> float:
 
 def _worker_ms(name: str, sample: Sample) -> float:
     return parts(name, sample.cpu_ms)["worker"]
+
+
+def _total_ms(name: str, sample: Sample) -> float:
+    return sum(parts(name, sample.cpu_ms).values())
 
 
 def _of_others(_name: str, sample: Sample) -> float:

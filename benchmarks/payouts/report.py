@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.payouts.driver import IN_FLIGHT
 from benchmarks.payouts.engines import DEV
-from benchmarks.payouts.figures import BARS, MEANINGS, split_of
+from benchmarks.payouts.figures import BARS, MEANINGS, disturbed, split_of
 from benchmarks.payouts.rounds import HALF_PAY_SECONDS, PAY_SECONDS, TWO_WORKERS, Plan, Results
 from benchmarks.payouts.shapes import EMPTY, USUAL
 from benchmarks.payouts.site import ANSWER_SECONDS, PRODUCT
@@ -71,6 +71,19 @@ def _page(run: Run, plots: Mapping[str, str]) -> Iterator[str]:
         f"- The bank answers in {1000 * ANSWER_SECONDS:g} ms and pays after {PAY_SECONDS:g} s, or "
         f"{HALF_PAY_SECONDS:g} s where latencies are measured"
     )
+    warning = disturbed(run.figures)
+    if warning is not None:
+        yield f"- **{warning}.**"
+    yield from _table(run)
+    for results in run.results.values():
+        yield from _loads(results)
+    for title, file in plots.items():
+        yield ""
+        yield f"![{title}]({file})"
+
+
+def _table(run: Run) -> Iterator[str]:
+    """Give the table of figures: those with a bar first."""
     yield ""
     yield "| Figure | Value | Bar | |"
     yield "|---|---|---|---|"
@@ -85,11 +98,6 @@ def _page(run: Run, plots: Mapping[str, str]) -> Iterator[str]:
             yield f"| `{name}` | {figure:g} | | |"
     for kind, text in run.bottlenecks.items():
         yield f"| `{kind}` | {text} | | |"
-    for results in run.results.values():
-        yield from _loads(results)
-    for title, file in plots.items():
-        yield ""
-        yield f"![{title}]({file})"
 
 
 def _loads(results: Results) -> Iterator[str]:

@@ -90,6 +90,8 @@ class Rounds:
         """Run every round and return what came of it."""
         await self._take_specimens()
         await self._pay_after(PAY_SECONDS)
+        for shape in self._bursars:  # unmeasured, so that the first load of all is no colder
+            await self._load(shape)
         for number in range(1, self._plan.rounds + 1):
             log.info("Round %d of %d on the %s", number, self._plan.rounds, self.results.engine)
             for shape in (PRODUCT, EMPTY, USUAL):
@@ -130,16 +132,21 @@ class Rounds:
         self._bell.delay_seconds = seconds
 
     async def _saturate(self, name: str, shape: str) -> None:
+        sample = await self._load(shape)
+        self.results.add(name, sample)
+        seen = await asyncio.gather(*(specimen(self._client, each) for each in sample.some_ids))
+        self.results.timers.setdefault(name, []).extend(TIMER in each.kinds for each in seen)
+
+    async def _load(self, shape: str) -> Sample:
+        """Keep payouts of a shape in flight, and wait until nothing is left of them."""
         sample = await driver.saturate(
             self._bursars[shape],
             self._site.cpu_seconds,
             seconds=self._plan.seconds,
             warm_up_seconds=self._plan.warm_up_seconds,
         )
-        self.results.add(name, sample)
         await self._site.quiet()
-        seen = await asyncio.gather(*(specimen(self._client, each) for each in sample.some_ids))
-        self.results.timers.setdefault(name, []).extend(TIMER in each.kinds for each in seen)
+        return sample
 
 
 @asynccontextmanager

@@ -15,7 +15,15 @@ import pytest
 from temporalio.client import WorkflowHistory
 
 from benchmarks.payouts.driver import Sample
-from benchmarks.payouts.figures import BARS, MEANINGS, bottleneck, figures, missed, split_of
+from benchmarks.payouts.figures import (
+    BARS,
+    MEANINGS,
+    bottleneck,
+    disturbed,
+    figures,
+    missed,
+    split_of,
+)
 from benchmarks.payouts.once import drain
 from benchmarks.payouts.rounds import TWO_WORKERS, Results
 from benchmarks.payouts.shapes import EMPTY, USUAL
@@ -78,6 +86,23 @@ def test_a_ratio_is_the_median_of_the_rounds_own_ratios() -> None:
     found = figures(dev, None)
     assert found["ratio_same_shape"] == pytest.approx(0.8)
     assert found["ratio_usual_dev"] == pytest.approx(1.6)
+
+
+def test_cpu_is_compared_too_since_strangers_slow_rates_down() -> None:
+    """A round in which strangers took half of the cores halves a rate, and no CPU per payout."""
+    dev = _results({PRODUCT: [40], EMPTY: [100], USUAL: [50]}, cpu_ms=12.5)
+    found = figures(dev, None)
+    assert found["cpu_ratio_same_shape"] == pytest.approx(0.8)
+    assert found["cpu_ratio_usual"] == pytest.approx(0.8)
+
+
+def test_a_run_among_strangers_says_so() -> None:
+    dev = _results({PRODUCT: [40], EMPTY: [100], USUAL: [50]})
+    assert disturbed(figures(dev, None)) is None
+    dev.samples[EMPTY] = [replace(dev.samples[EMPTY][0], busy_cores=1.0 + (os.cpu_count() or 1))]
+    warning = disturbed(figures(dev, None))
+    assert warning is not None
+    assert "Other programs" in warning
 
 
 def test_the_usual_way_is_judged_on_the_server_that_is_like_production() -> None:
