@@ -276,7 +276,7 @@ def _judge_told(
 def _judge_words(payment: Mapping[str, Any], told: Told, *, paid: bool, findings: Findings) -> None:
     """Compare what people were told of their words with what became of the payment."""
     for verdict in told.verdicts:
-        if payment["state"] not in AFTER.get(verdict, S) or verdict == "cancelled" and paid:
+        if payment["state"] not in AFTER.get(verdict, S) or (verdict == "cancelled" and paid):
             text = f"{payment['id']}: told {verdict}, is {payment['state']}, paid: {paid}"
             findings.add("misled_client", text)
 
