@@ -67,7 +67,7 @@ ON_15 := $(addprefix tests/ledger/test_,migrate.py guards.py writing.py holds.py
 
 .PHONY: test
 test: install ## Run every test on real PostgreSQL and a real Temporal server
-	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder
 	@if [ -x $(POSTGRES_15)/initdb ]; \
 	then BURSAR_TEST_POSTGRES_BIN=$(POSTGRES_15) $(BIN)/pytest -n 2 --dist loadfile $(ON_15); \
 	else echo "No PostgreSQL 15 in $(POSTGRES_15): the books were tested on 18 alone"; fi

@@ -14,9 +14,10 @@ from tests.battery.installation import Installation
 from tests.battery.plan import BREACHES, CONTRADICTIONS, PARTNERS
 
 S = PaymentState
+ANYWHERE = frozenset(S)
 AFTER = {
     "cancelled": {S.CANCELLED},
-    "approved": set(S) - {S.AWAITING_APPROVAL, S.DENIED, S.EXPIRED},
+    "approved": ANYWHERE - {S.AWAITING_APPROVAL, S.DENIED, S.EXPIRED},
     "denied": {S.DENIED},
 }
 """Where a payment may be after what a person was told of a word on it."""
@@ -276,7 +277,9 @@ def _judge_told(
 def _judge_words(payment: Mapping[str, Any], told: Told, *, paid: bool, findings: Findings) -> None:
     """Compare what people were told of their words with what became of the payment."""
     for verdict in told.verdicts:
-        if payment["state"] not in AFTER.get(verdict, S) or (verdict == "cancelled" and paid):
+        if payment["state"] not in AFTER.get(verdict, ANYWHERE) or (
+            verdict == "cancelled" and paid
+        ):
             text = f"{payment['id']}: told {verdict}, is {payment['state']}, paid: {paid}"
             findings.add("misled_client", text)
 

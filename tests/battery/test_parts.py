@@ -181,6 +181,8 @@ def test_who_was_told_approved_of_a_payment_that_then_expired_was_misled(tmp_pat
     )
     case.nostro.clear()
     assert not judge(case).any
+    case.told["po_1"].verdicts.append("recorded")
+    assert not judge(case).any
     case.told["po_1"].verdicts.append("approved")
     assert judge(case).figures()["misled_client"] == 1
 

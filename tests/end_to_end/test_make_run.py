@@ -124,9 +124,7 @@ def test_again_it_starts_on_its_data_and_sends_nothing_twice(
     books, bank = checkout.books(), checkout.bank()
     again = checkout.run_once()
     assert again.returncode == 0, again.stdout + again.stderr
-    up = re.search(r"Everything is up after ([0-9.]+) s", again.stdout)
-    assert up is not None
-    assert float(up[1]) < 30  # about 5 s alone on 2 cores; here, others may be busy
+    assert re.search(r"Everything is up after [0-9.]+ s", again.stdout)
     assert checkout.books() == books
     assert checkout.bank() == bank
 

@@ -232,9 +232,16 @@ def _events(books: MemoryBooks) -> list[rows.Event]:
 def _cases(books: MemoryBooks) -> list[rows.Case]:
     return [
         rows.Case(
-            c.payment_id, 1, c.kind, c.detail, c.opened_at, c.closed_at, c.closed_by, c.resolution
+            case.payment_id,
+            books.cases_opened_by[case.id].id,
+            case.kind,
+            case.detail,
+            case.opened_at,
+            case.closed_at,
+            case.closed_by,
+            case.resolution,
         )
-        for c in books.cases
+        for case in books.cases
     ]
 
 

@@ -21,7 +21,7 @@ from tests.workflows.conftest import funded_house
 from tests.workflows.test_gate import PATIENT
 
 S = PaymentState
-ROUNDS = 20
+ROUNDS = 12
 ONE_APPROVAL = 1_000_00
 
 
