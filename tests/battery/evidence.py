@@ -10,8 +10,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from bursar.payments import FINAL
 from tests.battery.diary import lines
 from tests.battery.plan import BREACHES
+
+ENDED = ", ".join(f"'{state}'" for state in sorted(FINAL))
+"""The states in which a payment has ended, for SQL."""
 
 
 @dataclass(frozen=True)
