@@ -43,6 +43,8 @@ class BankPayout:
     truth: str
     amount_minor: int
     currency: str
+    kept_minor: int
+    """What the bank kept of the money that it gave back."""
     quirks: tuple[str, ...]
 
 
@@ -70,11 +72,13 @@ def read_bank(partner: str, file: Path) -> BankBook:
             moment = datetime.fromisoformat(booked_at)
             book.lines.append(BankLine(partner, reference, kind, amount_minor, currency, moment))
         for row in db.execute(
-            "SELECT reference, truth, amount_minor, currency, quirks FROM payouts"
+            "SELECT reference, truth, amount_minor, currency, ifnull(fee_minor, 0), quirks"
+            " FROM payouts"
         ):
-            reference, truth, amount_minor, currency, quirks = row
+            reference, truth, amount_minor, currency, kept, quirks = row
+            names = _names(quirks)
             book.payouts.append(
-                BankPayout(partner, reference, truth, amount_minor, currency, _names(quirks))
+                BankPayout(partner, reference, truth, amount_minor, currency, kept, names)
             )
         book.balances = dict(db.execute("SELECT currency, booked_minor FROM balances"))
         for (quirks,) in db.execute("SELECT quirks FROM tries"):

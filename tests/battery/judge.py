@@ -97,6 +97,15 @@ class Case:
             for quirk in payout.quirks
         }
 
+    def kept(self, payment_id: str) -> int:
+        """Return what a bank kept of the money of a payment that it gave back."""
+        return sum(
+            payout.kept_minor
+            for book in self.banks.values()
+            for payout in book.payouts
+            if payout.reference.rpartition("-")[0] == payment_id
+        )
+
     def lines(self) -> dict[str, list[BankLine]]:
         """Return the banks' lines of each payment."""
         found: dict[str, list[BankLine]] = defaultdict(list)
@@ -299,7 +308,20 @@ def _judge_payment(
     paid = any(line.kind == "payout" for line in lines)
     if payment["kind"] == "payout" and state in (S.SETTLED, S.RETURNED) and not paid:
         findings.add("lost", f"{payment_id} is {state}, and the bank never paid")
+    if state in (S.SETTLED, S.RETURNED) and not case.breaches(payment_id):
+        _judge_return(case, payment, lines, findings)
     _judge_approval(case, payment_id, payment, findings)
+
+
+def _judge_return(
+    case: Case, payment: Mapping[str, Any], lines: list[BankLine], findings: Findings
+) -> None:
+    """A payout is returned just when the bank has given all of it back, but for what it kept."""
+    back = sum(line.amount_minor for line in lines if line.kind == "payout_return")
+    whole = bool(back) and back + case.kept(payment["id"]) >= payment["amount_minor"]
+    if whole != (payment["state"] == S.RETURNED):
+        text = f"{payment['id']} is {payment['state']}, and {back} of it came back"
+        findings.add("unmatched_movement", text)
 
 
 def _judge_approval(

@@ -53,16 +53,9 @@ FAULTS = {
 FOUND_OUT = frozenset({"contradiction", "paid_twice", "phantom_debit", "excess_return"})
 """Cases that say a bank has moved money otherwise than it had told, or than it may."""
 
-STATES = """
-select before, extract(epoch from at - came)::float8 as seconds
-  from (select before, at, lag(at) over (partition by payment_id order by seq) as came
-          from transitions) t
- where before is not null and came is not null
-"""
 
-
-async def figures(site: Installation, outcome: Outcome) -> dict[str, Any]:
-    """Return every figure of a run whose servers still have their data."""
+def figures(site: Installation, outcome: Outcome) -> dict[str, Any]:
+    """Return every figure of a run."""
     case, director = outcome.case, outcome.director
     told: dict[str, Any] = {
         "tier": site.tier.name,
@@ -81,6 +74,7 @@ async def figures(site: Installation, outcome: Outcome) -> dict[str, Any]:
         told |= _breaks(director.orders.done(), director.counts, outcome)
         own = _own_faults(director.counts, outcome.dropped)
         told["faults_by_id"] = {**own, **told.get("faults_by_id", {})}
+    told["per_state"] = _state_times(outcome.state_times)
     told |= outcome.findings.figures()
     told |= _checked(outcome, told)
     told["rebuild_differences"] = len(outcome.rebuilt)
@@ -114,7 +108,7 @@ def _checked(outcome: Outcome, told: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def state_times(rows: list[Any]) -> dict[str, dict[str, float]]:
+def _state_times(rows: list[Any]) -> dict[str, dict[str, float]]:
     """Return the median and the 99th percentile of the seconds spent in each state."""
     spent: dict[str, list[float]] = {}
     for row in rows:

@@ -31,10 +31,20 @@ DRAIN_SECONDS_MAX = 240.0
 STALL_SECONDS_MAX = 300.0
 """A run in which no payment ends for so long, with everything healed, is stuck."""
 
+SLOWEST = 3.0
+"""How many times as long as on two idle cores a run may take until it is given up."""
+
 BUSY = f"""
 select (select count(*) from partner_events where applied_at is null)
      + (select count(*) from payments p where p.state not in ({ENDED})) as busy
 """  # noqa: S608  our own names
+
+STATE_TIMES = """
+select before, extract(epoch from at - came)::float8 as seconds
+  from (select before, at, lag(at) over (partition by payment_id order by seq) as came
+          from transitions) t
+ where before is not null and came is not null
+"""
 
 Say = Callable[[str], None]
 
@@ -49,6 +59,8 @@ class Outcome:
     findings: Findings = field(default_factory=Findings)
     director: Director | None = None
     missed_orders: list[str] = field(default_factory=list)
+    state_times: list[Any] = field(default_factory=list)
+    """How long payments were in which state: (before, seconds)."""
     resolved: int = 0
     closed: int = 0
     """How many cases people have closed."""
@@ -77,30 +89,36 @@ class Run:
         self._first = first
         self.outcome.director = self._director
 
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[Outcome]:
-        """Run all phases, and give what came of it while the servers are still up.
+    async def live(self) -> Outcome:
+        """Run all phases, and return what came of it.
 
         Whatever happens, everything that was started is stopped.
         """
         began = time.monotonic()
         try:
-            await self._phase("start", self._start())
-            async with self._company():
-                await self._phase("faults", self._faults())
-                await self._phase("drain", self._drain())
-                await self._phase("check", self._check())
-                if not (self.outcome.findings.any or self.site.tier.is_for_power):
-                    await self._phase("cold restart", self._cold_restart())
-                    await self._phase("check again", self._check())
-                self.outcome.rebuilt = await rebuild.differences(self.site)
-            self.outcome.resolved = len(self._people.resolved)
-            self.outcome.closed = len(self._people.closed)
-            self.outcome.seconds = time.monotonic() - began
-            self._chronicle.note("end")
-            yield self.outcome
+            await self._all_phases()
+        except Exception as error:  # a bug of ours may stop anything: the report says where
+            self.outcome.broken.append(f"the run broke down: {error!r}")
+            self._chronicle.note("trouble", repr(error))
         finally:
             await self.site.stop()
+        self.outcome.resolved = len(self._people.resolved)
+        self.outcome.closed = len(self._people.closed)
+        self.outcome.seconds = time.monotonic() - began
+        self._chronicle.note("end")
+        return self.outcome
+
+    async def _all_phases(self) -> None:
+        await self._phase("start", self._start())
+        async with self._company():
+            await self._phase("faults", self._faults())
+            await self._phase("drain", self._drain())
+            await self._phase("check", self._check())
+            if not (self.outcome.findings.any or self.site.tier.is_for_power):
+                await self._phase("cold restart", self._cold_restart())
+                await self._phase("check again", self._check())
+            self.outcome.rebuilt = await rebuild.differences(self.site)
+            self.outcome.state_times = await self.site.rows(STATE_TIMES)
 
     async def _phase(self, name: str, work: object) -> None:
         self._chronicle.note("phase", name)
@@ -125,7 +143,10 @@ class Run:
         """Keep supervisor, people and watchers at work during the block."""
         tasks = [
             asyncio.create_task(work)
-            for work in (self._supervise(), self._people.work(), self._watch(), self._keep_safe())
+            for work in (
+                *(self._supervise(), self._people.work(), self._watch(), self._keep_safe()),
+                self._give_up(),
+            )
         ]
         try:
             yield
@@ -248,6 +269,13 @@ class Run:
                 {"started": self._progress.started, "ended": self._progress.ended, "deaths": done},
             )
             await asyncio.sleep(1.0)
+
+    async def _give_up(self) -> None:
+        """End a run that goes on for ever, so that there is a report of it."""
+        await asyncio.sleep(self.site.tier.minutes * 60 * SLOWEST)
+        self.outcome.broken.append("it took too long")
+        self._chronicle.note("trouble", "it took too long")
+        self._over.set()
 
     async def _keep_safe(self) -> None:
         """Assert every few seconds what has to hold at every moment."""

@@ -23,6 +23,7 @@ from tests.battery.evidence import BankBook, Told, read_bank, read_diary
 from tests.battery.judge import ZEROS, Case, Findings, judge
 from tests.battery.orders import MISSING_POINTS, POINTS, Fate, Orders, Swallowed
 from tests.battery.plan import as_request, dated, deed
+from tests.battery.run import Run
 from tests.battery.tiers import TIERS
 
 BOOKED_AT = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
@@ -185,6 +186,37 @@ def test_who_was_told_approved_of_a_payment_that_then_expired_was_misled(tmp_pat
     assert not judge(case).any
     case.told["po_1"].verdicts.append("approved")
     assert judge(case).figures()["misled_client"] == 1
+
+
+def test_a_payout_whose_money_has_all_come_back_is_returned_and_one_of_which_half_did_is_not(
+    tmp_path: Path,
+) -> None:
+    bank = read_bank("keyed", bank_file(tmp_path, debits=1))
+    back = dataclasses.replace(bank.lines[0], kind="payout_return", amount_minor=1240)
+    bank.lines.append(back)
+    case = a_case(bank)
+    case.nostro["po_1", "EUR"] = -10
+    assert not judge(case).any
+    bank.payouts[0] = dataclasses.replace(bank.payouts[0], kept_minor=10)
+    assert judge(case).figures() == {**Findings().figures(), "unmatched_movement": 1}
+    case.payments["po_1"]["state"] = "returned"
+    assert not judge(case).any
+    bank.payouts[0] = dataclasses.replace(bank.payouts[0], kept_minor=0)
+    assert judge(case).figures() == {**Findings().figures(), "unmatched_movement": 1}
+
+
+class BrokenRun(Run):
+    """A run that a bug stops before it has begun."""
+
+    async def _start(self) -> None:
+        raise RuntimeError("no wallet could be opened")
+
+
+async def test_a_run_that_breaks_down_comes_to_a_report_and_fails(tmp_path: Path) -> None:
+    run = BrokenRun(tmp_path / "part-001", TIERS["power"], 1, lambda _: None)
+    told = report.figures(run.site, await run.live())
+    assert "no wallet could be opened" in told["broken"][0]
+    assert not report.passed(told)
 
 
 def test_a_no_that_was_paid_is_explained_only_by_a_bank_that_contradicts_itself(

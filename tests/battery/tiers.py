@@ -50,6 +50,7 @@ class Tier:
             bank_kills=share(self.bank_kills),
             program_kills=share(self.program_kills),
             storms=share(self.storms),
+            minutes=share(self.minutes),
         )
 
 
