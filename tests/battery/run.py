@@ -29,7 +29,7 @@ from tests.battery.tiers import Tier
 SAFETY_EVERY_SECONDS = 10.0
 DRAIN_SECONDS_MAX = 240.0
 STALL_SECONDS_MAX = 300.0
-"""A run in which no payment ends for so long, with everything healed, is stuck."""
+"""A run in which no payment ends for so long is stuck."""
 
 SLOWEST = 3.0
 """How many times as long as on two idle cores a run may take until it is given up."""
@@ -98,8 +98,7 @@ class Run:
         try:
             await self._all_phases()
         except Exception as error:  # a bug of ours may stop anything: the report says where
-            self.outcome.broken.append(f"the run broke down: {error!r}")
-            self._chronicle.note("trouble", repr(error))
+            self._broken(f"the run broke down: {error!r}")
         finally:
             await self.site.stop()
         self.outcome.resolved = len(self._people.resolved)
@@ -166,19 +165,18 @@ class Run:
     async def _drain(self) -> None:
         """Wait until nothing moves any more."""
         began = time.monotonic()
-
-        async def ended() -> bool:
-            return self._is_client_done() or self._over.is_set()
-
-        share = 1 / 3 if self.site.tier.is_for_power else 1  # a bug may well stop it for good
-        stall, rest = STALL_SECONDS_MAX * share, DRAIN_SECONDS_MAX * share
-        await self._until(ended, stall, "not every payment has ended", moving=True)
+        await self._over.wait()
+        rest = DRAIN_SECONDS_MAX * self._patience
         if not self.outcome.findings.any and not self.outcome.broken:
             await self._until(self._quiet, rest, "it never came to rest")
         if not self.outcome.findings.any and not self.outcome.broken:
             await self._until(self._people.are_done, rest, "a case was never closed")
         self.outcome.drain_seconds = time.monotonic() - began
         self.outcome.dropped = await self.site.weather.dropped()
+
+    @property
+    def _patience(self) -> float:
+        return 1 / 3 if self.site.tier.is_for_power else 1  # a bug may well stop it for good
 
     async def _check(self) -> None:
         self.outcome.case = await gather(self.site)
@@ -211,24 +209,21 @@ class Run:
         )
         return not any(books) and running.count == 0
 
-    async def _until(
-        self, question: Callable[[], object], seconds: float, failing: str, *, moving: bool = False
-    ) -> None:
-        """Wait for a yes; after so long without one (or without any progress) note the failure."""
+    async def _until(self, question: Callable[[], object], seconds: float, failing: str) -> None:
+        """Wait for a yes; after so long without one note the failure."""
         deadline = time.monotonic() + seconds
-        ended = self._progress.ended
         while time.monotonic() < deadline:
             try:
                 if await question():  # type: ignore[misc]
                     return
             except (OSError, asyncpg.PostgresError, RuntimeError, httpx.HTTPError):
                 pass  # something is still starting
-            self._progress.look()
-            if moving and self._progress.ended > ended:
-                ended, deadline = self._progress.ended, time.monotonic() + seconds
             await asyncio.sleep(0.3)
-        self.outcome.broken.append(failing)
-        self._chronicle.note("trouble", failing)
+        self._broken(failing)
+
+    def _broken(self, what: str) -> None:
+        self.outcome.broken.append(what)
+        self._chronicle.note("trouble", what)
 
     # What goes on beside
 
@@ -271,11 +266,17 @@ class Run:
             await asyncio.sleep(1.0)
 
     async def _give_up(self) -> None:
-        """End a run that goes on for ever, so that there is a report of it."""
-        await asyncio.sleep(self.site.tier.minutes * 60 * SLOWEST)
-        self.outcome.broken.append("it took too long")
-        self._chronicle.note("trouble", "it took too long")
-        self._over.set()
+        """End a run in which nothing ends any more, or that goes on for ever."""
+        latest = time.monotonic() + self.site.tier.minutes * 60 * SLOWEST
+        ended, stalled = -1, 0.0
+        while not self._over.is_set():
+            now = time.monotonic()
+            if self._progress.ended > ended:
+                ended, stalled = self._progress.ended, now + STALL_SECONDS_MAX * self._patience
+            if now > min(stalled, latest):
+                self._broken("no payment ends any more" if now > stalled else "it took too long")
+                self._over.set()
+            await asyncio.sleep(1.0)
 
     async def _keep_safe(self) -> None:
         """Assert every few seconds what has to hold at every moment."""
