@@ -116,7 +116,7 @@ def try_out(mutant: Mutant, seed: int) -> Verdict:
     figures += [name for name, count in told["invariants"].items() if count]
     figures += ["broken"] if told["broken"] else []
     figures += ["rebuild"] if told["rebuild_differences"] else []
-    return Verdict(mutant, tuple(figures), told["payments_attempted"], seconds)
+    return Verdict(mutant, tuple(figures), told.get("payments_attempted"), seconds)
 
 
 def _run(checkout: Path, home: Path, seed: int) -> dict[str, Any] | None:
