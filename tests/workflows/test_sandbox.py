@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import inspect
 import sys
-from collections.abc import AsyncIterator, Iterable, Iterator
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
 import pytest
 from pydantic import TypeAdapter
-from temporalio.api.enums.v1 import EventType
-from temporalio.api.history.v1 import HistoryEvent
-from temporalio.client import WorkflowHistory
+from temporalio import workflow
+from temporalio.api.common.v1 import Payloads
+from temporalio.bridge.proto.workflow_activation import WorkflowActivation
+from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
 from temporalio.converter import CompositePayloadConverter, WithSerializationContext
-from temporalio.worker import Replayer
+from temporalio.worker import WorkflowInstanceDetails
 from temporalio.worker.workflow_sandbox import SandboxRestrictions
+from temporalio.worker.workflow_sandbox._runner import _fake_info
 
 import workflows
 from bursar import temporal
 from bursar.sandbox import Sandbox
 
 RUNS = 8
+FORBIDDEN = {"LooksAtTheClock": "datetime.datetime.now", "OpensAFile": "__builtins__.open"}
 PROBES = """
 from datetime import datetime, timedelta
 from temporalio import workflow
@@ -62,68 +68,64 @@ def probes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     sys.modules.pop("bursar_probes", None)
 
 
-def _history(workflow: str, number: int) -> WorkflowHistory:
-    """Return the history of a run that has ended in its first task."""
-    kinds = (
-        EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED,
-        EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED,
-        EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED,
-        EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED,
-        EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED,
-    )
-    events = [HistoryEvent(event_id=n, event_type=kind) for n, kind in enumerate(kinds, start=1)]
-    started = events[0].workflow_execution_started_event_attributes
-    started.workflow_type.name = workflow
-    started.original_execution_run_id = f"{workflow}-{number}"
-    events[1].workflow_task_scheduled_event_attributes.SetInParent()
-    events[2].workflow_task_started_event_attributes.scheduled_event_id = 2
-    events[3].workflow_task_completed_event_attributes.scheduled_event_id = 2
-    events[3].workflow_task_completed_event_attributes.started_event_id = 3
-    events[4].workflow_execution_completed_event_attributes.workflow_task_completed_event_id = 4
-    return WorkflowHistory(f"{workflow}-{number}", events)
-
-
-async def _failures(replayer: Replayer, runs: Iterable[WorkflowHistory]) -> list[str]:
-    """Return what each of some runs has failed with; an empty text for one that has not."""
-
-    async def histories() -> AsyncIterator[WorkflowHistory]:
-        for run in runs:
-            yield run
-
-    async with replayer.workflow_replay_iterator(histories()) as results:
-        return [str(result.replay_failure or "") async for result in results]
-
-
-def _replayer(*names: str) -> Replayer:
-    module = importlib.import_module("bursar_probes")
-    served = [getattr(module, name) for name in names]
+def _runner(*workflows: str) -> Sandbox:
+    """Return a runner that has loaded the probes, as a worker does when it starts."""
     runner = Sandbox(restrictions=SandboxRestrictions.default)
-    return Replayer(workflows=served, workflow_runner=runner, build_id="probes")
+    for name in workflows:
+        runner.prepare_workflow(_definition(name))
+    return runner
+
+
+def _definition(name: str) -> Any:
+    probe = getattr(importlib.import_module("bursar_probes"), name)
+    return workflow._Definition.must_from_class(probe)
+
+
+async def _run(runner: Sandbox, name: str) -> WorkflowActivationCompletion:
+    """Take a run's first task in a thread, as a worker does; return its answer to Temporal."""
+    run_id = str(uuid.uuid4())
+    details = WorkflowInstanceDetails(
+        payload_converter_factory=temporal.PLAIN._new_payload_converter,
+        failure_converter_class=temporal.PLAIN.failure_converter_class,
+        interceptor_classes=[],
+        defn=_definition(name),
+        info=replace(_fake_info, run_id=run_id, workflow_id=run_id, workflow_type=name),
+        randomness_seed=1,
+        extern_functions={},
+        disable_eager_activity_execution=False,
+        worker_level_failure_exception_types=[],
+        patch_activation_callback=None,
+        last_completion_result=Payloads(),
+        last_failure=None,
+    )
+    activation = WorkflowActivation(run_id=run_id)
+    activation.jobs.add().initialize_workflow.workflow_type = name
+    return await asyncio.to_thread(runner.create_instance(details).activate, activation)
 
 
 @pytest.mark.usefixtures("probes")
-async def test_what_the_sdk_forbids_a_workflow_is_forbidden_to_each_run() -> None:
-    replayer = _replayer("Quick", "LooksAtTheClock", "OpensAFile")
-    for number in range(RUNS):
-        kinds = ("LooksAtTheClock", "Quick", "OpensAFile")
-        runs = [_history(kind, number) for kind in kinds]
-        clock, quick, file = await _failures(replayer, runs)
-        assert "datetime.datetime.now" in clock
-        assert quick == ""
-        assert "__builtins__.open" in file
+async def test_what_the_sdk_forbids_a_workflow_is_forbidden_to_each_run_in_each_thread() -> None:
+    runner = _runner("Quick", "LooksAtTheClock", "OpensAFile")
+    kinds = ["LooksAtTheClock", "Quick", "OpensAFile"] * RUNS
+    answers = await asyncio.gather(*(_run(runner, kind) for kind in kinds))
+    for kind, answer in zip(kinds, answers, strict=True):
+        said = answer.failed.failure.message
+        if kind == "Quick":
+            assert answer.successful.commands[0].HasField("complete_workflow_execution"), said
+        else:
+            assert FORBIDDEN[kind] in said
 
 
 async def test_a_file_that_a_deployment_replaces_changes_no_run_of_this_release(
     probes: Path,
 ) -> None:
-    replayer = _replayer("Quick")
-    assert await _failures(replayer, [_history("Quick", 1)]) == [""]
-    probes.write_text(PROBES.replace("RELEASE = 1", "RELEASE = 22"))
-    assert await _failures(replayer, [_history("Quick", 2)]) == [""]
+    runner = _runner("Quick")
+    probes.write_text(PROBES.replace("RELEASE = 1", "RELEASE = 22"))  # noqa: ASYNC240
+    assert not (await _run(runner, "Quick")).successful.commands[0].HasField("start_timer")
     sys.modules.pop("bursar_probes")
     importlib.invalidate_caches()
-    (failure,) = await _failures(_replayer("Quick"), [_history("Quick", 3)])
-    assert "timer" in failure.lower(), "the next release's own sandbox runs the new file"
+    next_release = _runner("Quick")
+    assert (await _run(next_release, "Quick")).successful.commands[0].HasField("start_timer")
 
 
 KEEPS_NOTHING = (ModuleType, FunctionType, type, str, int, frozenset, TypeAdapter)
