@@ -65,9 +65,9 @@ class Calls:
         self._partners = partners
         self._conclusions = Conclusions(books)
 
-    async def open(self, payment: Payment) -> Call:
+    def open(self, payment: Payment) -> Call:
         """Return the call that a payment's newest attempt is about."""
-        row = (await self._books.attempts(payment.id))[-1]
+        row = payment.attempts[-1]
         return Call(
             payment=payment,
             partner=self._partners[row.partner],

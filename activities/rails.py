@@ -83,7 +83,7 @@ class RailActivities:
             payment = await self._claim(payment)
         if payment.state is not _S.SUBMITTING:
             return standing_of(payment)
-        call = await self._calls.open(payment)
+        call = self._calls.open(payment)
         if call.row.sent_at is None and not await self._calls.may_send(call):
             return await self._unknown(call, "the key may have been forgotten by now")
         call.check_body()
@@ -107,7 +107,7 @@ class RailActivities:
         payment = await self._conclusions.payment(question.payment_id)
         if payment.state is not _S.OUTCOME_UNKNOWN:
             return standing_of(payment)
-        call = await self._calls.open(payment)
+        call = self._calls.open(payment)
         if not call.guarantees.finds_by_reference:
             return await self._repeat_key(call)
         asked_at = await self._books.now()
@@ -133,7 +133,7 @@ class RailActivities:
         payment = await self._conclusions.payment(payment_id)
         if payment.state is not _S.SUBMITTED:
             return standing_of(payment)
-        call = await self._calls.open(payment)
+        call = self._calls.open(payment)
         if call.guarantees.finds_by_reference:
             report = await self._calls.find(call)
             if isinstance(report, Paid | Rejected):
@@ -156,7 +156,7 @@ class RailActivities:
         payment = await self._conclusions.payment(payment_id)
         if payment.state is not _S.SUBMITTED:
             return standing_of(payment)
-        call = await self._calls.open(payment)
+        call = self._calls.open(payment)
         report = await call.partner.cancel(call.attempt)
         await self._calls.keep(call, "cancel", report)
         if isinstance(report, Paid | Rejected):
@@ -352,4 +352,4 @@ class RailActivities:
             id=f"{verb}/{call.attempt.key}",
             value_on=report.value_on if isinstance(report, Paid) else None,
         )
-        return await self._conclusions.conclude(call.payment.id, report, evidence)
+        return (await self._conclusions.conclude(call.payment, report, evidence)).standing()

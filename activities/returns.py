@@ -37,7 +37,7 @@ class Returns:
             await self._strays.book(stored)
             return None
         payment = await self._conclusions.payment(stored.payment_id)
-        why = await self._misfit(payment, stored.event)
+        why = self._misfit(payment, stored)
         if why is not None:
             await self._strays.book(stored, why=why)
             return payment.id
@@ -48,17 +48,18 @@ class Returns:
         waits = payment.state not in CAME_BACK
         if waits:  # what comes back has been paid
             word = Paid(partner_ref=stored.event.partner_ref or "")
-            await self._conclusions.conclude(payment.id, word, _proof(stored))
+            await self._conclusions.conclude(payment, word, _proof(stored))
         await self._write(payment, stored, completes=line.completes)
         return payment.id if waits else None
 
-    async def _misfit(self, payment: Payment, event: PartnerEvent) -> str | None:
+    def _misfit(self, payment: Payment, stored: StoredEvent) -> str | None:
         """Return why a return cannot be this payment's, or None."""
+        event = stored.event
         if payment.state not in MAY_COME_BACK:
             return f"came back for a payment that is {payment.state}"
         if not event.amount_minor or event.currency is None:
             return "came back without amount or currency"
-        mismatch = await mismatch_of(self._books, payment, event)
+        mismatch = mismatch_of(payment, stored)
         return None if mismatch is None else mismatch.text
 
     async def _noted(self, payment: Payment, event: PartnerEvent) -> PartnerLine:

@@ -67,11 +67,14 @@ class MemoryBooks(MemoryActs, MemoryEvidence):
         )
 
     async def payment(self, payment_id: str) -> Payment | None:
-        """Return a payment's row, or None."""
+        """Return a payment with its attempts, as it stands now, or None."""
         payment = self.payments.get(payment_id)
         if payment is None:
             return None
-        return payment.model_copy(update={"open_cases": len(await self.open_cases(payment_id))})
+        open_cases, attempts = await self.open_cases(payment_id), await self.attempts(payment_id)
+        return payment.model_copy(
+            update={"open_cases": len(open_cases), "attempts": tuple(attempts)}
+        )
 
     async def attempts(self, payment_id: str) -> list[AttemptRow]:
         """Return a payment's attempts, oldest first."""
@@ -166,8 +169,9 @@ class MemoryBooks(MemoryActs, MemoryEvidence):
         self.leases[row_id] = now + max(timedelta(minutes=5), now - stored.received_at)
 
     async def event(self, row_id: int) -> StoredEvent | None:
-        """Return one stored event."""
-        return self.events.get(row_id)
+        """Return one stored event, with the payment that its partner's name is of."""
+        stored = self.events.get(row_id)
+        return None if stored is None else await self._named(stored)
 
     async def open_events(self, payment_id: str) -> list[StoredEvent]:
         """Return a payment's events that are not applied yet, in order of occurrence."""
@@ -178,7 +182,13 @@ class MemoryBooks(MemoryActs, MemoryEvidence):
             and row.applied_at is None
             and row.row_id not in self.set_aside
         ]
-        return sorted(mine, key=lambda row: (row.event.occurred_at, row.row_id))
+        mine.sort(key=lambda row: (row.event.occurred_at, row.row_id))
+        return [await self._named(row) for row in mine]
+
+    async def _named(self, stored: StoredEvent) -> StoredEvent:
+        partner, ref = stored.event.partner, stored.event.partner_ref
+        named = await self.payment_with_partner_ref(partner, ref) if ref is not None else None
+        return stored.model_copy(update={"named_payment": named})
 
     async def set_event_aside(self, row_id: int, verdict: str) -> None:
         """Record that an event needs no change, and why."""

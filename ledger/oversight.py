@@ -13,7 +13,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 from bursar.payments import PaymentState
 from bursar.sweeps import Position, Watermark
 from bursar.views import ForgottenSend, NoSend
-from ledger.connections import COMMAND_SECONDS, CONNECT_SECONDS, SERVER_SETTINGS, answering
+from ledger.connections import answering, open_pool
 
 CONNECTIONS_MAX = 2
 
@@ -121,14 +121,7 @@ class Oversight:
             dsn: postgresql://…, as a login in the role bursar_writer.
         """
         with answering("at all"):
-            pool = await asyncpg.create_pool(
-                dsn,
-                min_size=0,
-                max_size=CONNECTIONS_MAX,
-                timeout=CONNECT_SECONDS,
-                command_timeout=COMMAND_SECONDS,
-                server_settings=SERVER_SETTINGS,
-            )
+            pool = await open_pool(dsn, idle=0, connections_max=CONNECTIONS_MAX)
         try:
             yield cls(pool)
         finally:

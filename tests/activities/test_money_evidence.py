@@ -167,7 +167,9 @@ async def test_deciding_a_payment_never_closes_a_case_whose_money_is_in_suspense
     await take(books, an_event(PAID, "evt_2", amount_minor=AMOUNT + 1))
     assert len(await cases(auditor_url)) == 2
     decided = Evidence(actor="ana with ben", id=f"resolution/{PAYOUT}", closes_cases=True)
-    await Conclusions(books).conclude(PAYOUT, Paid(partner_ref=""), decided)
+    conclusions = Conclusions(books)
+    payment = await conclusions.payment(PAYOUT)
+    await conclusions.conclude(payment, Paid(partner_ref=""), decided)
     assert await state(books) is S.SETTLED
     assert await cases(auditor_url) == [("phantom_debit", PAYOUT)]
     assert await breaks(auditor_url) == []
