@@ -42,6 +42,8 @@ async def test_no_statement_of_the_books_leaves_anything_in_its_session(
     left = await pool.fetchrow(SESSION)
     await scribe.aclose()
     await pool.close()
+    assert fresh is not None
+    assert left is not None
     assert set(left["settings"]) ^ set(fresh["settings"]) == set()
     assert left == fresh
 
