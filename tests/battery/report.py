@@ -187,6 +187,7 @@ def _breaks(done: Counter[Any], counts: Counter[str], outcome: Outcome) -> dict[
         "db_restarts": counts["db_restarts"],
         "server_restarts": counts["server_restarts"],
         "sigstops": counts["sigstops"],
+        "pauses": counts["pauses"],
         "other_kills": {n: c for n, c in counts.items() if n.endswith("_kills")},
         "proxy_faults": proxy,
         "answers_dropped": {link: n for link, n in outcome.dropped.items() if n},
