@@ -38,7 +38,7 @@ FAULTS = {
            "throttle-then-ok"),
     "P8": ("not-found-for-a-while",),
     "W4": ("status-rolled-back", "status-rolled-back-for-good"),
-    "P13": ("paid-twice",),
+    "P13": ("paid-twice", "phantom-debit"),
     "P10": ("failed-but-paid", "paid-but-told-failed"),
     "P11": ("200-empty", "200-html", "200-truncated", "odd-2xx", "202-empty"),
     "P12": ("other-amount-echo", "other-payee-echo", "other-reference-echo"),
