@@ -28,7 +28,7 @@ NOES = frozenset({"reject", "accepted-then-failed"})
 
 _ECHOES = frozenset({"other-amount-echo", "other-payee-echo", "other-reference-echo"})
 _EXPLAINED_BY: Mapping[str, Set[str]] = {
-    "mismatch": _ECHOES,
+    "mismatch": _ECHOES,  # see `_judge_cases`: the other payment that is named has one, too
     "contradiction": frozenset(CONTRADICTIONS),
     "paid_twice": BREACHES,
     "phantom_debit": frozenset({"phantom-debit"}),
@@ -80,7 +80,7 @@ def ends(told: Told, partner: str | None, quirks: Set[str], *, paid: bool) -> Se
     may = set(_without_a_bank(told, need, amount_minor))
     if need <= len(told.said["approve"]) and amount_minor < ABOVE_ALL:
         may |= moved
-        if told.kind == "payout" and _may_fail(partner, quirks, paid=paid):
+        if told.kind == "payout" and _may_fail(told, partner, quirks, paid=paid):
             may.add(S.FAILED)
     return may
 
@@ -99,11 +99,15 @@ def _without_a_bank(told: Told, need: int, amount_minor: int) -> Set[PaymentStat
     return may
 
 
-def _may_fail(partner: str | None, quirks: Set[str], *, paid: bool) -> bool:
-    """Tell whether a payout may end as refused by its bank."""
+def _may_fail(told: Told, partner: str | None, quirks: Set[str], *, paid: bool) -> bool:
+    """Tell whether a payout may end as never paid, though it was handed over.
+
+    What is proven absent is not sent again where somebody has asked for a cancel meanwhile.
+    """
     if paid:
         return bool(quirks & {*CONTRADICTIONS})
-    return partner != ENDS_ITSELF or bool(quirks & {*NOES, *CONTRADICTIONS})
+    given_up = partner != ENDS_ITSELF or bool(told.said["cancel"])
+    return given_up or bool(quirks & {*NOES, *CONTRADICTIONS})
 
 
 def is_explained(kind: str, partner: str | None, quirks: Set[str]) -> bool:
