@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from bursar.payments import PaymentState
+from bursar.payments import FINAL, PaymentState
 from bursar.sweeps import Position, Watermark
 from bursar.views import ForgottenSend, NoSend
 from ledger.connections import answering, open_pool
@@ -24,6 +24,11 @@ select id, state, seq, created_at from payments
        ('settled', 'returned', 'refused', 'denied', 'expired', 'cancelled', 'failed')
    and (state, created_at, id) > ($1, $2, $3) and updated_at < clock_timestamp() - $4::interval
  order by state, created_at, id limit $5
+"""
+_ENDED = """
+select id from payments
+ where id = any ($1) and state = any ($2::text[]) and updated_at < clock_timestamp() - $3::interval
+ order by id
 """
 _STUCK = """
 select o.id, o.state, o.seq, o.partner, o.due_at, o.next_action,
@@ -147,6 +152,11 @@ class Oversight:
         """Return those of some ids that the register has."""
         rows = await self._rows("select id from payments where id = any ($1)", list(payment_ids))
         return {row["id"] for row in rows}
+
+    async def ended(self, payment_ids: Sequence[str], grace: timedelta) -> list[str]:
+        """Return those of some payments that have ended, longer ago than `grace`."""
+        rows = await self._rows(_ENDED, list(payment_ids), [*FINAL], grace)
+        return [row["id"] for row in rows]
 
     async def stuck(self, limit: int) -> list[Stuck]:
         """Return payments that are past their time without an open case, the longest due first."""
