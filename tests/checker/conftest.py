@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from checker.__main__ import gather, parser
+from checker.facts import Facts
 from checker.report import Report, judge
 from ops.postgres import LocalPostgres
 from ops.temporal import LocalTemporal
@@ -33,6 +34,7 @@ class Life:
     database: str
     bank: Path
     log: Path
+    rules: Path
     temporal_address: str
     namespace: str
 
@@ -72,6 +74,7 @@ class Copy:
         return [
             *("--books-url", self.reader_url, "--bank", f"simulator={self.bank}"),
             *("--client-log", str(self.log), "--grace-seconds", "0"),
+            *("--rules", str(self.life.rules)),
             *(of_temporal if temporal else ()),
             *more,
         ]
@@ -90,6 +93,8 @@ async def life(
     await run_sql(postgres.admin_url, f"CREATE DATABASE {database} TEMPLATE {template}")
     directory = Path(tempfile.mkdtemp(prefix="bursar-checker-"))
     books_url = postgres.url(database, user=WRITER, password=LOGIN_PASSWORD)
+    rules = directory / "approvals.toml"
+    rules.write_text(PATIENT)
     async with open_house(directory, temporal, books_url, rules=PATIENT) as house:
         await live(house, ClientLog(directory / "client.jsonl"))
     await _nobody_is_connected(postgres.admin_url, database)
@@ -97,6 +102,7 @@ async def life(
         database,
         directory / "bank.sqlite",
         directory / "client.jsonl",
+        rules,
         house.temporal_address,
         house.namespace,
     )
@@ -107,6 +113,17 @@ async def _nobody_is_connected(admin_url: str, database: str) -> None:
     """End what connections are left: a database is copied only when nobody uses it."""
     query = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = "
     await run_sql(admin_url, f"{query}'{database}'")
+
+
+@pytest.fixture(scope="package")
+async def facts(life: Life, postgres: LocalPostgres) -> Facts:
+    """Everything that the honest life has left behind, as the rules see it."""
+    url = postgres.url(life.database, user=READER, password=LOGIN_PASSWORD)
+    arguments = ["--books-url", url, "--bank", f"simulator={life.bank}", "--grace-seconds", "0"]
+    arguments += ["--client-log", str(life.log), "--rules", str(life.rules)]
+    read = await gather(parser().parse_args(arguments))
+    await _nobody_is_connected(postgres.admin_url, life.database)
+    return read
 
 
 @pytest.fixture
