@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import datetime
 
 from checker.facts import Facts, length
 from checker.findings import Finding
@@ -56,7 +55,7 @@ _REFUSALS = "|".join(
         "other",
     )
 )
-_FINAL_NO = re.compile(rf"422 ({_REFUSALS}):.*|\w+: (failed|cancelled)(, \w+)?", re.DOTALL)
+_FINAL_NO = re.compile(rf"422 ({_REFUSALS}):.*|[^:]+: (failed|cancelled)(, \w+)?", re.DOTALL)
 """A 422 with a published code, or a payout that is told to have ended: all else may be paid yet.
 
 Source: partners/simulator/bank/README.md, Answers.
@@ -80,7 +79,7 @@ def _lack_of_proof(facts: Facts, move: Transition) -> str | None:
         return "it is not registered"
     if sort == "event":
         event = facts.event.get((payment.partner or "", name))
-        proves = event is not None and _event_proves(event, payment, move.after)
+        proves = event is not None and _event_proves(event, payment, move)
     elif sort in VERBS:
         attempt = facts.attempt.get(name)
         proves = attempt is not None and _word_proves(facts, payment, attempt, sort, move)
@@ -92,8 +91,9 @@ def _lack_of_proof(facts: Facts, move: Transition) -> str | None:
     return None if proves else f"{move.evidence_id} is not on record, or does not say so"
 
 
-def _event_proves(event: Event, payment: Payment, state: str) -> bool:
-    return event.kind in EVENTS[state] and is_about(event, payment)
+def _event_proves(event: Event, payment: Payment, move: Transition) -> bool:
+    says_so = event.kind in EVENTS[move.after] and event.received_at <= move.at
+    return says_so and is_about(event, payment)
 
 
 def is_about(event: Event, payment: Payment) -> bool:
@@ -112,21 +112,21 @@ def _word_proves(
 ) -> bool:
     if attempt.payment_id != payment.id:
         return False
-    words = [word for word in facts.words_on.get(attempt.key, ()) if word.verb == verb]
+    words = [
+        word
+        for word in facts.words_on.get(attempt.key, ())
+        if word.verb == verb and word.answered_at <= move.at
+    ]
     if any(word.kind in WORDS.get(move.after, ()) for word in words):
         return True
     if move.after != "failed" or move.before == "submitted":
         return False
-    return _never_left(words, move.at) or _is_absent(payment, attempt, words)
+    return _never_left(verb, words) or _is_absent(payment, attempt, words)
 
 
-def _never_left(words: list[Word], until: datetime) -> bool:
-    """Tell whether every send until then has done nothing; a try that was lost may say so later."""
-    sends = [word for word in words if word.verb == "submit"]
-    did_nothing = [word for word in sends if word.kind in NEVER_LEFT]
-    return bool(did_nothing) and not any(
-        word.kind not in NEVER_LEFT for word in sends if word.answered_at <= until
-    )
+def _never_left(verb: str, words: list[Word]) -> bool:
+    """Tell whether every send until the move did nothing; of a lost try we may hear later."""
+    return verb == "submit" and bool(words) and all(word.kind in NEVER_LEFT for word in words)
 
 
 def _is_absent(payment: Payment, attempt: Attempt, words: list[Word]) -> bool:

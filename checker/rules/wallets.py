@@ -122,9 +122,12 @@ def _came_back(facts: Facts, payment: Payment) -> int:
 
 
 def _told_once(events: Iterable[Event], kind: str) -> list[Event]:
-    """Return applied events of a kind, one for each movement that they tell of."""
-    applied = {e.movement: e for e in events if e.kind == kind and e.applied_at is not None}
-    return list(applied.values())
+    """Return applied events of a kind, for each movement the one that was stored first."""
+    told: dict[str, Event] = {}
+    for event in sorted(events, key=lambda event: event.id):
+        if event.kind == kind and event.applied_at is not None:
+            told.setdefault(event.movement, event)
+    return list(told.values())
 
 
 def _names_a_wallet(facts: Facts, event: Event) -> bool:

@@ -93,8 +93,6 @@ async def life(
     await run_sql(postgres.admin_url, f"CREATE DATABASE {database} TEMPLATE {template}")
     directory = Path(tempfile.mkdtemp(prefix="bursar-checker-"))
     books_url = postgres.url(database, user=WRITER, password=LOGIN_PASSWORD)
-    rules = directory / "approvals.toml"
-    rules.write_text(PATIENT)
     async with open_house(directory, temporal, books_url, rules=PATIENT) as house:
         await live(house, ClientLog(directory / "client.jsonl"))
     await _nobody_is_connected(postgres.admin_url, database)
@@ -102,7 +100,7 @@ async def life(
         database,
         directory / "bank.sqlite",
         directory / "client.jsonl",
-        rules,
+        house.rules_file,
         house.temporal_address,
         house.namespace,
     )

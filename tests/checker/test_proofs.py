@@ -112,6 +112,10 @@ UNPROVEN = {
     "an event of another partner": told("settled", event("paid", partner="other")),
     "an event with another amount": told("settled", event("paid", amount_minor=99)),
     "an event with another currency": told("settled", event("paid", currency="GBP")),
+    "an event that came afterwards": told(
+        "settled", event("paid", received_at=NOON + timedelta(minutes=2))
+    ),
+    "an answer that came afterwards": asked("failed", word("find", "rejected", 90)),
     "a yes for a no": told("failed", event("paid")),
     "paid for returned": told("returned", event("paid"), before="settled"),
     "unknown for a no": asked("failed", word("submit", "unknown")),

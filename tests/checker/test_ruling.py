@@ -14,7 +14,7 @@ from checker.rules import people, terms
 from checker.sources.books import CannotCheck
 from checker.sources.ruling import read_ruling
 from tests.battery.profile import RULES
-from tests.checker.test_command import run
+from tests.checker.test_command import ROOT, run
 from tests.checker.test_proofs import payout
 
 MORE = """
@@ -26,7 +26,10 @@ fees = [{ kind = "payout" }]
 """
 
 
-@pytest.mark.parametrize("text", [RULES, MORE])
+EXAMPLE = (ROOT / "examples" / "local" / "rules.toml").read_text()
+
+
+@pytest.mark.parametrize("text", [RULES, MORE, EXAMPLE])
 def test_it_reads_what_the_platform_reads(tmp_path: Path, text: str) -> None:
     """Versions included: a rule that is frozen under another one has other content."""
     file = tmp_path / "rules.toml"
