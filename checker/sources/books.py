@@ -14,6 +14,7 @@ from checker.rows import (
     Approval,
     Attempt,
     Case,
+    CaseWord,
     Disabled,
     Entry,
     Event,
@@ -58,6 +59,7 @@ class Books(NamedTuple):
     pauses: list[Pause]
     notes: list[Note]
     cases: list[Case]
+    case_words: list[CaseWord]
     outbox: list[Outgoing]
     guards: Guards
 
@@ -182,6 +184,7 @@ async def _read(connection: asyncpg.Connection) -> Books:
         pauses=await rows(table("pauses", Pause), Pause),
         notes=await rows(table("notes", Note), Note),
         cases=await rows(table("cases", Case), Case),
+        case_words=await rows(table("case_words", CaseWord), CaseWord),
         outbox=await rows(table("outbox", Outgoing), Outgoing),
         guards=Guards(
             writable=tuple((r[0], r[1]) for r in await connection.fetch(_WRITABLE, GUARDED)),
