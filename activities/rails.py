@@ -43,7 +43,7 @@ from ledger.changes import (
     HeldBack,
     Move,
 )
-from partners.port import Partner
+from partners.port import Attempt, Partner
 
 _S = PaymentState
 
@@ -79,11 +79,13 @@ class RailActivities:
         """Hand a payout to its partner; a repeat asks before anything is sent again."""
         begun = monotonic()
         payment = await self._conclusions.payment(payment_id)
+        made: Attempt | None = None
         if payment.state is _S.RESERVED:
-            payment = await self._claim(payment)
+            made = attempt_of(payment, ordinal=1)
+            payment = await self._claim(payment, made)
         if payment.state is not _S.SUBMITTING:
             return standing_of(payment)
-        call = self._calls.open(payment)
+        call = self._calls.open(payment, made)
         if call.row.sent_at is None and not await self._calls.may_send(call):
             return await self._unknown(call, "the key may have been forgotten by now")
         call.check_body()
@@ -166,7 +168,7 @@ class RailActivities:
             raise _again("no answer to the cancel", call.terms.policy.ask_again_after[asked - 1])
         return standing_of(payment)
 
-    async def _claim(self, payment: Payment) -> Payment:
+    async def _claim(self, payment: Payment, attempt: Attempt) -> Payment:
         """Commit the attempt before the first byte; whoever loses a race sees who has won.
 
         Where it is held back and a person has just been called to that, the run is told of it.
@@ -175,7 +177,6 @@ class RailActivities:
             ApplicationError: It may not be handed over now; Temporal tries again later.
         """
         adapter = self._partners[partner(payment)]
-        attempt = attempt_of(payment, ordinal=1)
         written = await self._books.write(
             Change(
                 key=f"{payment.id}/claim/{attempt.ordinal}",

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from time import monotonic
 
 import structlog
 from pydantic import TypeAdapter, ValidationError
@@ -87,6 +88,7 @@ class Relay:
         self._pace = pace or Pace()
         self._nudged = asyncio.Event()
         self._situation = _Situation()
+        self._count_next = 0.0
 
     def nudge(self) -> None:
         """Say that there is something new to hand over."""
@@ -124,8 +126,10 @@ class Relay:
         self._situation.books_down = False
         if events:
             await self._hand_over_all(events)
-        else:
+        if monotonic() >= self._count_next:
             self._situation.set_aside = await self._books.events_set_aside()
+            self._count_next = monotonic() + self._pace.poll_seconds
+        if len(events) < self._pace.batch:  # only a full one may have left some in the table
             await self._wait_for_a_nudge()
 
     async def _wait_for_a_nudge(self) -> None:
@@ -206,7 +210,6 @@ class Relay:
             return False  # likewise
         if payment.state is not PaymentState.SUBMITTING:
             await self._books.set_event_aside(stored.row_id, f"known: {payment.state}")
-            await self._books.mark_taken(stored.row_id)
         return True
 
     async def _is_misnamed(self, event: PartnerEvent, payment: Payment) -> bool:

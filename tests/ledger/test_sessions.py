@@ -34,12 +34,12 @@ async def test_no_statement_of_the_books_leaves_anything_in_its_session(
     pool = await open_pool(books_url, idle=1, connections_max=1)
     scribe = Scribe(partial(asyncpg.connect, books_url))
     await pool.execute("do $$ begin end $$")  # loads the language, which brings settings of its own
-    fresh = await pool.fetchrow(SESSION)
+    (fresh,) = await pool.fetch(SESSION)
     said = Said(PostgresBooks(pool, scribe))
     await open_usual_accounts(said.books)
     await said.books.write(deposit("d/1", 1_000_000))
     await scene(said)
-    left = await pool.fetchrow(SESSION)
+    (left,) = await pool.fetch(SESSION)
     await scribe.aclose()
     await pool.close()
     assert fresh is not None
