@@ -38,6 +38,7 @@ async def ask(site: Installation, folder: Path) -> dict[str, Any]:
     for partner in PARTNERS:
         arguments += ["--bank", f"{partner}={site.bank_file(partner)}"]
     arguments += ["--client-log", str(site.folder / "client.jsonl")]
+    arguments += ["--rules", str(site.folder / "rules.toml")]
     arguments += ["--temporal", site.temporal.address, "--namespace", NAMESPACE]
     asked = await asyncio.create_subprocess_exec(
         sys.executable,
