@@ -74,6 +74,7 @@ class SweepActivities:
         self._pace = pace or Pace()
         self._conclusions = Conclusions(books)
         self._restored = Restored(books, oversight)
+        self._began_at = datetime.now(UTC)
 
     def all(self) -> Sequence[Callable[..., object]]:
         """Return every activity of this class, as a worker registers them."""
@@ -124,8 +125,12 @@ class SweepActivities:
 
     @activity.defn(name="sweep.call")
     async def call(self) -> Found:
-        """Open a case for each payment past its time that has none, and raise its NeedsOps."""
+        """Open a case for each payment past its time that has none, and raise its NeedsOps.
+
+        One for the checks of the books, too, where they are past theirs.
+        """
         found = Found()
+        await self._call_to_checks()
         stuck = await self._oversight.stuck(STUCK_MAX)
         called = await self._oversight.groups_with_a_case() if stuck else set()
         for each in stuck:
@@ -240,6 +245,13 @@ class SweepActivities:
         if crowd:
             detail += "; many more are: bursar payouts list --stuck"
         await self._open_case(payment, "stuck", detail, f"stuck/{stuck.seq}/{stuck.cases}")
+
+    async def _call_to_checks(self) -> None:
+        """Open a case where the books have not been checked for too long, and none is open."""
+        late = await self._oversight.checks_late(self._began_at)
+        calls = await self._oversight.calls("checks_late", None)
+        if late and not calls.heard:
+            await self._open_case(None, "checks_late", late, f"checks_late/{calls.cases}")
 
     async def _call_to_wedged(
         self, run: WorkflowExecutionDescription, payment: Payment | None
