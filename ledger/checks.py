@@ -59,11 +59,11 @@ CHECKS: tuple[Check, ...] = (
              join accounts a on a.id = e.account_id
             where (posted_from, held_from, e.seq - 1) is distinct from
                   (posted_before, held_before, before)
-              and not (e.seq = 1 and (posted_from, held_from) = (0, 0)
-                       or exists (select from public.entries b  -- It may lie before an excerpt.
-                                   where (b.account_id, b.seq) = (e.account_id, e.seq - 1)
-                                     and (b.posted_after, b.held_after)
-                                         = (posted_from, held_from)))""",
+              and not coalesce(  -- The one before it may lie before an excerpt.
+                  (select (b.posted_after, b.held_after) = (posted_from, held_from)
+                     from public.entries b
+                    where (b.account_id, b.seq) = (e.account_id, e.seq - 1)),
+                  e.seq = 1 and (posted_from, held_from) = (0, 0))""",
     ),
     Check(
         "transactions_balance",
@@ -314,7 +314,8 @@ CHECKS: tuple[Check, ...] = (
                       coalesce(to_json(p.content_hash)::text, 'null'),
                       coalesce(to_json(t.payment_id)::text, 'null')) as content
                  from transactions t left join legs l on l.transaction_id = t.id
-                 left join transitions x on x.transaction_id = t.id and x.seq = 1
+                 left join transitions x on (x.payment_id, x.seq) = (t.payment_id, 1)
+                       and x.transaction_id = t.id
                  left join payments p on p.id = x.payment_id
                 where t.outcome = 'booked')
            select key as place, 'the entries are not those that were digested' as detail

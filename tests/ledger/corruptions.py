@@ -98,6 +98,7 @@ CORRUPTIONS = (
         "a balance is raised",
         {"trial_balance", "balances_equal_entries"},
         (_balance("posted = posted + 1", "own/EUR"),),
+        at_night=frozenset({"balances_equal_entries"}),  # it has no new entry
     ),
     Corruption(
         "money is shifted between two balances",
@@ -128,7 +129,7 @@ CORRUPTIONS = (
     Corruption(
         "a transaction is deleted and its entries stay",
         {"entries_have_transactions"},
-        ("delete from transactions where key = 'deposit/bank/evt_1'",),
+        ("delete from transactions where key = 'deposit/bank/evt_2'",),
     ),
     Corruption(
         "a balance is below its floor",
@@ -152,6 +153,7 @@ CORRUPTIONS = (
         "a balance says that more is held",
         {"holds_equal_held", "balances_equal_entries"},
         (_balance("held = held + 1", "own/EUR"),),
+        at_night=frozenset({"balances_equal_entries"}),
     ),
     Corruption(
         "a hold says that some of it came back",
