@@ -53,12 +53,12 @@ class CheckActivities:
         cases = await self._oversight.cases_below(_key(check))
         room = CASES_MAX - sum(cases.values())
         for found in breaks:
-            activity.logger.error("the books are broken: %s at %s: %s", *_told(found))
             mine = [is_open for key, is_open in cases.items() if f"/{_mark(found)}/" in key]
             if any(mine) or room <= 0:
                 continue
             room -= 1
-            detail = f"{found.check} at {found.where}: {found.detail}"
+            activity.logger.error("the books are broken: %s", _told(found))
+            detail = _told(found)
             if room == 0:
                 detail += "; there may be more: bursar books check"
             evidence = Evidence(actor=ACTOR, id=f"{check}/{_mark(found)}/{len(mine)}")
@@ -75,8 +75,8 @@ def _mark(found: Break) -> str:
     return hashlib.sha256(found.where.encode()).hexdigest()[:16]
 
 
-def _told(found: Break) -> tuple[str, str, str]:
-    return found.check, found.where, found.detail
+def _told(found: Break) -> str:
+    return f"{found.check} at {found.where}: {found.detail}"
 
 
 @contextlib.asynccontextmanager

@@ -16,7 +16,7 @@ from bursar.sweeps import Position, Watermark
 from bursar.views import CheckRound, ForgottenSend, NoSend
 from ledger.checks import BREAKS_MAX
 from ledger.connections import COMMAND_SECONDS, CONNECT_SECONDS, SERVER_SETTINGS, answering
-from ledger.rounds import LATE_AFTER, ROUND, STANDING, Round, what_is_late
+from ledger.rounds import ROUND, STANDING, Round, what_is_late
 
 CONNECTIONS_MAX = 2
 
@@ -228,11 +228,9 @@ class Oversight:
         kept = (await self._rows(f"{ROUND} where id = $1", rows[0][0]))[0]
         return CheckRound(**{**kept, "first_breaks": json.loads(kept["first_breaks"])})
 
-    async def checks_late(self, watched_since: datetime) -> str | None:
-        """Say what has not been checked for too long, while somebody has watched; None: all has."""
+    async def checks_late(self) -> str | None:
+        """Say what in the books has not been checked for too long; None: all has."""
         standing = (await self._rows(STANDING))[0]
-        if standing["now"] - watched_since < LATE_AFTER:
-            return None
         return what_is_late(standing["now"], standing["covered"], standing["full_at"])
 
     async def cases_below(self, key: str) -> dict[str, bool]:

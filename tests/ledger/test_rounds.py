@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import asyncpg
 import pytest
+from temporalio.client import Client
 from temporalio.testing import ActivityEnvironment
 
 from activities.checking import CASES_MAX, CheckActivities
+from activities.sweeping import Pace, SweepActivities
 from bursar.views import CheckRound
 from ledger.oversight import Oversight
 from ledger.reading import Reader
-from ledger.rounds import LATE_AFTER, Round, what_is_late
+from ledger.rounds import Round, what_is_late
 from tests.ledger.corruptions import ONE_SIDED, one_sided
 from tests.ledger.driving import ACME, Driver, driving
 
@@ -225,9 +227,26 @@ def test_what_has_not_been_checked_for_too_long_is_told(
     assert told is None if late is None else late in (told or "")
 
 
-async def test_late_checks_are_told_to_who_has_watched_for_long_enough(watch: Watch) -> None:
-    now = await watch.driver.books.now()
-    assert await watch.oversight.checks_late(now) is None, "a worker that has just started"
-    assert await watch.oversight.checks_late(now - LATE_AFTER) is not None
+async def test_a_sweep_calls_people_once_where_the_books_have_not_been_checked(
+    watch: Watch,
+) -> None:
+    async def cases() -> list[str]:
+        found = await watch.owner.fetch("select detail from cases where kind = 'checks_late'")
+        return [row["detail"] for row in found]
+
+    async def sweep(pace: Pace) -> None:
+        nobody = cast(Client, None)  # no payment waits, so nobody is asked about its run
+        sweeps = SweepActivities(watch.driver.books, watch.oversight, nobody, pace)
+        await ActivityEnvironment().run(sweeps.call)
+
+    at_once = Pace(check_grace=timedelta())
     await watch.round()
-    assert await watch.oversight.checks_late(now - LATE_AFTER) is None
+    await sweep(at_once)
+    assert await cases() == []
+    await watch.plant("update check_rounds set covers_until = now() - interval '16 minutes'")
+    await sweep(Pace())  # of a worker that has just started
+    assert await cases() == []
+    for _ in range(2):
+        await sweep(at_once)
+    (told,) = await cases()
+    assert "has not been checked" in told
