@@ -3,11 +3,11 @@
 A query that follows one of these texts sees the excerpt where it names a table, and the whole table
 where it writes `public.` before it. So one query serves for all of the books and for an excerpt.
 
-The parameters of both: $1 and $2 are xids, of which the first is in and the second is not; $3 and
-$4 are the lowest and the highest id of the transactions between them, both in. The ids only bound
-what is read: they are handed out in about the order of the xids. The `case` is for the planner,
-whose statistics end before the newest xids: it takes half of these rows for new, and would take
-none.
+What is new is between two xids: $1, which is in, and $2, which is not. $3 and $4 are the lowest and
+the highest id of the transactions between them, both in; they only bound what is read, being handed
+out in about the order of the xids. The `case` is for the planner, whose statistics end before the
+newest xids: it takes half of these rows for new, and would take none. For the same reason payments
+and their transactions are given by name: a list has a length.
 """
 
 from __future__ import annotations
@@ -27,16 +27,30 @@ with transactions as materialized (
 """
 """The new transactions and their entries, and entries of no transaction that lie between them."""
 
+TOUCHED = """
+select payment_id
+  from transactions where id between $3 and $4 and payment_id is not null
+   and case when xid >= $1 then xid < $2 end
+ union
+select o.payment_id
+  from transactions t join transactions o on o.id = t.reverses
+ where t.id between $3 and $4 and o.payment_id is not null
+   and case when t.xid >= $1 then t.xid < $2 end
+"""
+"""The ids of the payments that new transactions are of, or are of what they reverse."""
+
+OWN = """
+with own as (
+    select t.id from unnest($1::text[]) p(id)
+      join transactions t on t.payment_id = p.id collate "C"
+)
+select id from own union select r.id from own join transactions r on r.reverses = own.id
+"""
+"""The ids of some payments' transactions, and of those that reverse them."""
+
 PAYMENTS = """
-with fresh as materialized (
-    select id, payment_id, reverses
-      from public.transactions where id between $3 and $4
-       and case when xid >= $1 then xid < $2 end
-), touched as materialized (
-    select payment_id as id from fresh where payment_id is not null
-     union
-    select t.payment_id from fresh f join public.transactions t on t.id = f.reverses
-     where t.payment_id is not null
+with touched as materialized (
+    select t.id collate "C" as id from unnest($1::text[]) t(id)
 ), payments as materialized (
     select p.* from touched join public.payments p using (id)
 ), transitions as materialized (
@@ -44,10 +58,7 @@ with fresh as materialized (
 ), attempts as materialized (
     select a.* from touched p join public.attempts a on a.payment_id = p.id
 ), transactions as materialized (
-    select t.* from touched p join public.transactions t on t.payment_id = p.id
-     union
-    select r.* from touched p join public.transactions t on t.payment_id = p.id
-      join public.transactions r on r.reverses = t.id
+    select t.* from unnest($2::bigint[]) own(id) join public.transactions t using (id)
 ), entries as materialized (
     select e.* from transactions t join public.entries e on e.transaction_id = t.id
 ), holds as materialized (
@@ -59,7 +70,7 @@ with fresh as materialized (
         on o.event_id > p.id || '/' and o.event_id < p.id || '0'
 )
 """
-"""The payments that new transactions are of, and whatever the register and the journal have of
-them. Events to publish are found by their ids, which begin with the payment's and a slash; "0" is
-the character after it. What spends a hold is of the hold's own payment, or reverses one of its
-transactions: no step does otherwise."""
+"""Payments, given as $1 with their transactions as $2, and whatever the register and the journal
+have of them. Events to publish are found by their ids, which begin with the payment's and a slash;
+"0" is the character after it. What spends a hold is of the hold's own payment, or reverses one of
+its transactions: no step does otherwise."""

@@ -21,7 +21,7 @@ from bursar.views import BooksReport, Break, CheckRound, CheckRounds
 from ledger.check import Check, Part
 from ledger.checks import BREAKS_MAX, CHECKS, named, rows_of, run_checks, trial_balance
 from ledger.checks_each_minute import EACH_MINUTE
-from ledger.excerpts import JOURNAL, PAYMENTS
+from ledger.excerpts import JOURNAL, OWN, PAYMENTS, TOUCHED
 
 _MOMENT = """
 select now() as seen_at, check_mark_v1() as mark,
@@ -120,8 +120,7 @@ async def _since_last(connection: AsyncConnection, horizon: Horizon) -> BooksRep
         breaks += named(check.name, await rows_of(connection, check.sql))
     if horizon.transactions:
         await connection.exec_driver_sql(_ON_INDEXES)
-        breaks += await _excerpt(connection, horizon, JOURNAL, _of(Part.JOURNAL))
-        breaks += await _excerpt(connection, horizon, PAYMENTS, _of(Part.PAYMENTS))
+        breaks += await _parts(connection, horizon)
     return BooksReport(
         checked_at=horizon.seen_at,
         checks=tuple(ran),
@@ -141,8 +140,18 @@ def _of(part: Part) -> list[Check]:
     ]
 
 
+async def _parts(connection: AsyncConnection, horizon: Horizon) -> list[Break]:
+    new = (horizon.safe_from, horizon.safe_until, horizon.first_id, horizon.last_id)
+    breaks = await _excerpt(connection, JOURNAL, new, _of(Part.JOURNAL))
+    touched = list((await connection.exec_driver_sql(TOUCHED, new)).scalars())
+    if touched:
+        own = list((await connection.exec_driver_sql(OWN, (touched,))).scalars())
+        breaks += await _excerpt(connection, PAYMENTS, (touched, own), _of(Part.PAYMENTS))
+    return breaks
+
+
 async def _excerpt(
-    connection: AsyncConnection, horizon: Horizon, excerpt: str, checks: Sequence[Check]
+    connection: AsyncConnection, excerpt: str, given: tuple[Any, ...], checks: Sequence[Check]
 ) -> list[Break]:
     """Run checks over one excerpt, which is taken once for all of them."""
     branches = [
@@ -150,7 +159,6 @@ async def _excerpt(
         f" from ({check.sql} limit {BREAKS_MAX + 1}) as found"
         for check in checks
     ]
-    given = (horizon.safe_from, horizon.safe_until, horizon.first_id, horizon.last_id)
     rows = await connection.exec_driver_sql(excerpt + "\nunion all\n".join(branches), given)
     found: dict[str, list[Row[Any]]] = defaultdict(list)
     for row in rows:

@@ -96,6 +96,7 @@ async def read_by(
     owner: asyncpg.Connection, ask: Callable[[], Awaitable[None]]
 ) -> tuple[set[str], dict[str, int]]:
     """Return what `scanned` does, and how many rows of each table were read."""
+    await until(lambda: owner.fetchval(ALL_CLOSED))
     before = {row[0]: row[1] for row in await owner.fetch(ROWS_READ)}
     tables = await scanned(owner, ask)
     after = {row[0]: row[1] for row in await owner.fetch(ROWS_READ)}
