@@ -69,6 +69,16 @@ class SweepOptions(TypedDict):
     summary: str
 
 
+def checking(summary: str, *, full: bool) -> SweepOptions:
+    """Return the options of a round of checks; one over all of the books may take long."""
+    return SweepOptions(
+        start_to_close_timeout=timedelta(hours=6) if full else timedelta(minutes=10),
+        heartbeat_timeout=timedelta(seconds=60),
+        retry_policy=SWEEP_RETRY,
+        summary=summary,
+    )
+
+
 def books(summary: str) -> LocalOptions:
     """Return the options of a step on the books: quick, for ever; long waits become timers."""
     return LocalOptions(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -35,6 +36,7 @@ from bursar.starts import start_run
 from bursar.sweeps import Found, Position, RunsReport, Watermark
 from ledger.books import Books, Payment
 from ledger.oversight import Open, Oversight, Stuck
+from ledger.rounds import LATE_AFTER
 
 ACTOR = "bursar:sweeper"
 
@@ -67,6 +69,8 @@ class Pace:
 
     grace: timedelta = timedelta(seconds=60)
     """How long a payment has to be untouched, or a run open, before it is looked at."""
+    check_grace: timedelta = LATE_AFTER
+    """How long a worker has to be up before it calls people to checks that are late."""
 
 
 class SweepActivities:
@@ -81,6 +85,7 @@ class SweepActivities:
         self._pace = pace or Pace()
         self._conclusions = Conclusions(books)
         self._restored = Restored(books, oversight)
+        self._began_at = time.monotonic()
 
     def all(self) -> Sequence[Callable[..., object]]:
         """Return every activity of this class, as a worker registers them."""
@@ -132,8 +137,12 @@ class SweepActivities:
 
     @activity.defn(name="sweep.call")
     async def call(self) -> Found:
-        """Open a case for each payment past its time that has none, and raise its NeedsOps."""
+        """Open a case for each payment past its time that has none, and raise its NeedsOps.
+
+        One for the checks of the books, too, where they are past theirs.
+        """
         found = Found()
+        await self._call_to_checks()
         stuck = await self._oversight.stuck(STUCK_MAX)
         called = await self._oversight.groups_with_a_case() if stuck else set()
         for each in stuck:
@@ -271,6 +280,15 @@ class SweepActivities:
         if crowd:
             detail += "; many more are: bursar payouts list --stuck"
         await self._open_case(payment, "stuck", detail, f"stuck/{stuck.seq}/{stuck.cases}")
+
+    async def _call_to_checks(self) -> None:
+        """Open a case where the books have not been checked for too long, and none is open."""
+        if time.monotonic() - self._began_at < self._pace.check_grace.total_seconds():
+            return
+        late = await self._oversight.checks_late()
+        calls = await self._oversight.calls("checks_late", None)
+        if late and not calls.heard:
+            await self._open_case(None, "checks_late", late, f"checks_late/{calls.cases}")
 
     async def _call_to_wedged(
         self, run: WorkflowExecutionDescription, payment: Payment | None

@@ -72,21 +72,28 @@ class Databases:
     async def fill(self, database: str, entries: int) -> None:
         """Bring a database to a number of entries; blocks are written set by set, all rules on."""
         connection = await asyncpg.connect(self.admin_url(database))
-        script = FILL.read_text("utf-8")
         try:
             there = await connection.fetchval("select count(*) from entries")
-            first = 1 + await connection.fetchval("select max(id) from transactions")
-            last = first + max(0, entries - there) // 2
-            await connection.execute("set work_mem = '512MB'")
-            for begin in range(first, last, BLOCK):
-                end = min(begin + BLOCK, last) - 1
-                block = script.format(first=begin, last=end, wallets=WALLETS)
-                await connection.execute(block)
-            await connection.execute(
-                "select setval('transactions_id_seq', (select max(id) from transactions))"
-            )
+            await _add_transfers(connection, max(0, entries - there) // 2)
             for table in ("transactions", "entries", "balances", "accounts"):
                 await connection.execute(f"vacuum (analyze, freeze) {table}")
+        finally:
+            await connection.close()
+
+    async def add(self, database: str, transfers: int) -> None:
+        """Add transfers as traffic does: nothing is vacuumed or counted anew."""
+        connection = await asyncpg.connect(self.admin_url(database))
+        try:
+            await _add_transfers(connection, transfers)
+        finally:
+            await connection.close()
+
+    async def entries(self, database: str) -> int:
+        """Return how many entries there are."""
+        connection = await asyncpg.connect(self.admin_url(database))
+        try:
+            count: int = await connection.fetchval("select count(*) from entries")
+            return count
         finally:
             await connection.close()
 
@@ -97,6 +104,18 @@ class Databases:
             return await reader.check()
         finally:
             await reader.aclose()
+
+
+async def _add_transfers(connection: asyncpg.Connection, transfers: int) -> None:
+    script = FILL.read_text("utf-8")
+    first = 1 + await connection.fetchval("select max(id) from transactions")
+    await connection.execute("set work_mem = '512MB'")
+    for begin in range(first, first + transfers, BLOCK):
+        end = min(begin + BLOCK, first + transfers) - 1
+        await connection.execute(script.format(first=begin, last=end, wallets=WALLETS))
+    await connection.execute(
+        "select setval('transactions_id_seq', (select max(id) from transactions))"
+    )
 
 
 async def _open_accounts(books: PostgresBooks) -> None:

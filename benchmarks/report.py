@@ -57,6 +57,8 @@ def _page(run: Run, plots: dict[str, str]) -> Iterator[str]:
     yield "| Figure | Value | Bar | |"
     yield "|---|---|---|---|"
     for name, bar in BARS.items():
+        if name not in run.figures:
+            continue
         verdict = MEANINGS[name] + ("" if bar.is_met(run.figures[name]) else " (**missed**)")
         yield f"| `{name}` | {run.figures[name]:.2f} | {bar} | {verdict} |"
     for name, figure in run.figures.items():

@@ -34,6 +34,8 @@ class Plan:
     sizes: tuple[int, ...]
     """Entries in the books that the small ones are compared with, rising."""
     peer_call: str | None = None
+    checks: bool = False
+    """Whether to measure the checks of the largest books, too."""
 
 
 @dataclass

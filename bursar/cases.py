@@ -82,6 +82,14 @@ KINDS: dict[str, CaseKind] = {
         "A payment has lost its run, and this release cannot read its request to start another.",
         ("deploy a release that reads it: the next sweep starts the run", _SEEN),
     ),
+    "books_break": CaseKind(
+        "The books are not what they must be: a check has failed.",
+        ("find out what has changed them, correct it with a new posting, then close it", _SEEN),
+    ),
+    "checks_late": CaseKind(
+        "The books have not been checked for too long.",
+        ("bursar books rounds; see that a worker serves the schedules, then close it", _SEEN),
+    ),
     "stuck": CaseKind(
         "A payment is past the time of its next action, and nothing else calls anybody to it.",
         ("find out what its next action waits for: bursar payouts show PAYMENT", _SEEN),

@@ -8,9 +8,13 @@ DEPOSIT_WORKFLOW = "Deposit"
 RETURN_WORKFLOW = "Return"
 LATE_EVENT_WORKFLOW = "LateEvent"
 SWEEP_WORKFLOW = "Sweep"
+CHECK_WORKFLOW = "CheckBooks"
 
 SWEEP_SCHEDULE = "sweep"
 """The schedule that starts a sweep each minute; a sweep's workflow id is sweep-<time>."""
+CHECK_SCHEDULE = "check-books"
+CHECK_FULL_SCHEDULE = "check-books-full"
+"""The schedules of the rounds of checks: each minute over what is new, each night over all."""
 
 PAYMENTS_QUEUE = "payments"
 """Workflows and the steps on our own books."""

@@ -29,6 +29,7 @@ from bursar.views import (
     CaseAnswer,
     CasePage,
     CaseView,
+    CheckRounds,
     EventPage,
     NoSend,
     PaymentPage,
@@ -258,9 +259,18 @@ class Reader:
         body = {"all": True} if ids is None else {"ids": list(ids)}
         return await self._read(Redriven, "POST", "/v1/events/redrive", body=body)
 
-    async def books_check(self) -> BooksReport:
-        """Run all checks over the books, in one snapshot."""
-        return await self._read(BooksReport, "GET", "/v1/books/check", patience=_SLOW)
+    async def books_check(self, *, since_last: bool = False) -> BooksReport:
+        """Run all checks over the books, in one snapshot, or over what is new since the last round.
+
+        Where there is no round that it could go on from, all is looked at; the report says so.
+        """
+        query = {"since_last": "true" if since_last else None}
+        return await self._read(BooksReport, "GET", "/v1/books/check", query=query, patience=_SLOW)
+
+    async def check_rounds(self, *, limit: int = 10) -> CheckRounds:
+        """Return the newest rounds of checks on record, and whether one is overdue."""
+        query = {"limit": str(limit)}
+        return await self._read(CheckRounds, "GET", "/v1/books/rounds", query=query)
 
     async def books_export(self, form: ExportFormat) -> AsyncIterator[bytes]:
         """Give the whole journal as plain-text accounting, piece by piece, as UTF-8."""

@@ -264,6 +264,39 @@ class BooksReport(_View):
     breaks: tuple[Break, ...]
     trial_balance: dict[str, int]
     """Sum over all accounts for each currency: always 0."""
+    scope: str = "full"
+    """full, or since_last: only what is new since the last round on record was looked at."""
+    transactions: int | None = None
+    """How many transactions were new; None where all were looked at."""
+
+
+class CheckRound(_View):
+    """A round of checks that is on record."""
+
+    id: int
+    scope: str
+    """full, or since_last."""
+    seen_at: AwareDatetime
+    """The moment that it has looked at."""
+    covers_until: AwareDatetime
+    """What was booked before this has been looked at; earlier than `seen_at` where some transaction
+    was open for long."""
+    ended_at: AwareDatetime
+    transactions: int
+    """How many were new since the round before."""
+    checks: int
+    breaks: int
+    first_breaks: tuple[Break, ...]
+    """A hundred of them at most."""
+
+
+class CheckRounds(_View):
+    """The rounds of checks on record, the newest first, and whether one is overdue."""
+
+    rounds: tuple[CheckRound, ...]
+    last_full: CheckRound | None
+    late: str | None
+    """What is overdue; None: nothing."""
 
 
 class ForgottenSend(_View):

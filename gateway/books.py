@@ -8,8 +8,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends
 from fastapi.responses import PlainTextResponse, StreamingResponse
+from pydantic import Field
 
-from bursar.views import BooksReport
+from bursar.views import BooksReport, CheckRounds
 from gateway.access import holder_of
 from gateway.documents import BOOKS, problems
 from gateway.resources import Resources, resources_of
@@ -29,10 +30,21 @@ _Reader = Annotated[Principal, Depends(holder_of(READ))]
 _Resources = Annotated[Resources, Depends(resources_of)]
 
 
-@router.get("/check", summary="Check the books", responses=problems(401, 403, 503))
-async def check_books(by: _Reader, resources: _Resources) -> BooksReport:
-    """Run every check over one snapshot of the books and name each break."""
-    return await resources.reader.check()
+@router.get("/check", summary="Check the books", responses=problems(401, 403, 422, 503))
+async def check_books(by: _Reader, resources: _Resources, since_last: bool = False) -> BooksReport:
+    """Run every check over one snapshot of the books and name each break.
+
+    With `since_last` only over what is new since the last round on record, within seconds.
+    """
+    return await resources.reader.check(since_last=since_last)
+
+
+@router.get("/rounds", summary="List rounds of checks", responses=problems(401, 403, 422, 503))
+async def list_rounds(
+    by: _Reader, resources: _Resources, limit: Annotated[int, Field(ge=1, le=200)] = 10
+) -> CheckRounds:
+    """Return the newest rounds of checks on record, and whether one is overdue."""
+    return await resources.reader.check_rounds(limit)
 
 
 @router.get(

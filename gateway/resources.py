@@ -17,6 +17,7 @@ from bursar.views import (
     BooksReport,
     CasePage,
     CaseView,
+    CheckRounds,
     EventPage,
     NoSend,
     PaymentPage,
@@ -91,8 +92,11 @@ class Reading(Protocol):
     async def rails(self) -> RailList:
         """Return how the gate stands, and what waits before it."""
 
-    async def check(self) -> BooksReport:
-        """Run every check over one snapshot."""
+    async def check(self, *, since_last: bool = False) -> BooksReport:
+        """Run every check over one snapshot, or over what is new in it since the last round."""
+
+    async def check_rounds(self, limit: int = 10) -> CheckRounds:
+        """Return the newest rounds of checks on record, and whether one is overdue."""
 
     def export(self, style: str) -> AsyncIterator[str]:
         """Give the journal as plain-text accounting, piece by piece."""

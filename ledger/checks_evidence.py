@@ -56,7 +56,8 @@ EVIDENCE_CHECKS: tuple[Check, ...] = (
         """select p.id as place, format('%s lines of %s that fit come to %s of %s', count(*),
                   l.kind, sum(l.amount_minor), p.amount_minor) as detail
              from partner_lines l join payments p on p.id = l.payment_id
-            where l.fits group by p.id, l.kind having sum(l.amount_minor) > p.amount_minor""",
+            where l.fits group by p.id, p.amount_minor, l.kind
+            having sum(l.amount_minor) > p.amount_minor""",
     ),
     Check(
         "set_aside_events_have_cases",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -12,8 +13,10 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from bursar.payments import FINAL, PaymentState
 from bursar.sweeps import Position, Watermark
-from bursar.views import ForgottenSend, NoSend
+from bursar.views import CheckRound, ForgottenSend, NoSend
+from ledger.checks import BREAKS_MAX
 from ledger.connections import answering, open_pool
+from ledger.rounds import ROUND, STANDING, Round, what_is_late
 
 CONNECTIONS_MAX = 2
 
@@ -66,6 +69,12 @@ select f.attempt_key, f.partner, f.evidence, f.sent_at, f.found_at, p.state
  order by f.found_at desc, f.attempt_key limit $1
 """
 FORGOTTEN_MAX = 1_000
+_RECORD = "select record_check_round_v1($1, $2, $3, $4, $5, $6, $7, $8)"
+_CASES_OF_NO_PAYMENT = """
+select t.key, k.closed_at is null as is_open
+  from transactions t join cases k on k.transaction_id = t.id and k.payment_id is null
+ where t.key > $1 || '/' and t.key < $1 || '0'
+"""
 
 
 class Open(BaseModel):
@@ -207,6 +216,33 @@ class Oversight:
             forgotten=tuple(ForgottenSend.model_validate(dict(row)) for row in sends),
             **dict(stops[0]) if stops else {},
         )
+
+    async def record_round(self, done: Round) -> CheckRound:
+        """Put a round of checks on record: what it has looked at is not new to the next one.
+
+        Raises:
+            ValueError: It would leave something out that no round has looked at.
+        """
+        horizon, report = done
+        first = [found.model_dump(mode="json") for found in report.breaks[:BREAKS_MAX]]
+        given = (horizon.safe_from, horizon.safe_until, horizon.transactions)
+        counts = (len(report.checks), len(report.breaks), json.dumps(first))
+        rows = await self._rows(_RECORD, *given, *counts, horizon.seen_at, horizon.covers_until)
+        kept = (await self._rows(f"{ROUND} where id = $1", rows[0][0]))[0]
+        return CheckRound(**{**kept, "first_breaks": json.loads(kept["first_breaks"])})
+
+    async def checks_late(self) -> str | None:
+        """Say what in the books has not been checked for too long; None: all has."""
+        standing = (await self._rows(STANDING))[0]
+        return what_is_late(standing["now"], standing["covered"], standing["full_at"])
+
+    async def cases_below(self, key: str) -> dict[str, bool]:
+        """Return cases of no payment by the keys of their changes, and whether they are open.
+
+        Of those whose keys go on from `key` after a slash.
+        """
+        rows = await self._rows(_CASES_OF_NO_PAYMENT, key)
+        return {row["key"]: row["is_open"] for row in rows}
 
     async def _rows(self, query: str, *arguments: Any) -> list[asyncpg.Record]:
         with answering(f"{query!r}"):

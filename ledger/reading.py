@@ -29,11 +29,11 @@ from bursar.views import (
     BooksReport,
     CasePage,
     CaseView,
+    CheckRounds,
     EventPage,
     PaymentPage,
     PaymentView,
 )
-from ledger.checks import run_checks
 from ledger.connections import (
     CONNECT_SECONDS,
     SERVER_SETTINGS,
@@ -44,10 +44,12 @@ from ledger.connections import (
 from ledger.export import FORMATS, export_journal
 from ledger.lives import payment_view, summaries, summary
 from ledger.rails import rail_list
+from ledger.rounds import Round, rounds_on_record, run_round
 from ledger.trouble import case_page, event_page, one_case
 
 PAGE_SIZE = 50
 PAGE_SIZE_MAX = 200
+CHECK_ROUNDS = 10
 
 _PAYMENT_ID = TypeAdapter(PaymentId)
 _MOMENT: TypeAdapter[datetime] = TypeAdapter(AwareDatetime)
@@ -208,10 +210,22 @@ class Reader:
                 connection, wanted, set_aside=set_aside, cursor=cursor, rows=limit
             )
 
-    async def check(self) -> BooksReport:
-        """Run every check over one snapshot of the books."""
+    async def check(self, *, since_last: bool = False) -> BooksReport:
+        """Run every check over one snapshot of the books, or over what is new in it.
+
+        Where no round is on record that it could go on from, all is looked at; the report says so.
+        """
+        return (await self.check_round(full=not since_last)).report
+
+    async def check_round(self, *, full: bool) -> Round:
+        """Run a round of checks, for somebody who puts it on record."""
         async with self._snapshot() as connection:
-            return await run_checks(connection)
+            return await run_round(connection, full=full)
+
+    async def check_rounds(self, limit: int = CHECK_ROUNDS) -> CheckRounds:
+        """Return the newest rounds on record, and whether one is overdue."""
+        async with self._snapshot() as connection:
+            return await rounds_on_record(connection, limit)
 
     def export(self, style: str) -> AsyncGenerator[str]:
         """Return the whole journal as plain-text accounting, piece by piece, from one snapshot.

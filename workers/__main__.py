@@ -21,7 +21,7 @@ from bursar.faults import UNSAFE, UnsafeSetup, settings_fault
 from workers.comparing import compare_books, compare_later
 from workers.memory import collect_seldom
 from workers.resources import Opening, open_resources
-from workers.schedules import keep_sweep_schedule, set_sweep_schedule
+from workers.schedules import keep_schedules, schedules, set_schedules
 from workers.serving import queues, workers
 from workers.settings import Settings
 
@@ -42,8 +42,9 @@ async def serve(
             await stack.enter_async_context(worker)
         await stack.enter_async_context(_beside(compare_later(resources, silent)))
         if names.PAYMENTS_QUEUE in wanted:
-            await set_sweep_schedule(resources.client, settings.sweep_every)
-            keeping = keep_sweep_schedule(resources.client, settings.sweep_every)
+            wanted_schedules = schedules(settings)
+            await set_schedules(resources.client, wanted_schedules)
+            keeping = keep_schedules(resources.client, wanted_schedules)
             await stack.enter_async_context(_beside(keeping))
         log.info("serving %s", ", ".join(wanted))
         if settings.ready_file is not None:

@@ -15,10 +15,14 @@ from ledger.books import Books
 from ledger.durability import check_durability
 from ledger.oversight import Oversight
 from ledger.postgres import PostgresBooks
+from ledger.reading import Reader
 from partners.fence import check_environment
 from partners.loading import load
 from partners.port import Partner
 from workers.settings import Settings
+
+READERS_MAX = 2
+"""Of all the books and of what is new in them: both may be checked at once."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,7 @@ class Resources:
     client: Client
     books: Books
     oversight: Oversight
+    reader: Reader
     partners: dict[str, Partner]
     rules: Rules
 
@@ -59,7 +64,14 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
                 rail_accounts(partner.name, sorted(partner.guarantees.currencies))
             )
         oversight = await stack.enter_async_context(Oversight.open(str(settings.database_url)))
+        reader = Reader(str(settings.database_url), connections_max=READERS_MAX)
+        stack.push_async_callback(reader.aclose)
         client = await temporal.connect(settings.temporal_address, settings.temporal_namespace)
         yield Resources(
-            client=client, books=books, oversight=oversight, partners=partners, rules=rules
+            client=client,
+            books=books,
+            oversight=oversight,
+            reader=reader,
+            partners=partners,
+            rules=rules,
         )

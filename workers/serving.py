@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from temporalio.worker import Worker
 
+from activities.checking import CheckActivities
 from activities.events import EventActivities
 from activities.payments import PaymentActivities
 from activities.rails import RailActivities
@@ -14,12 +15,13 @@ from activities.sweeping import Pace, SweepActivities
 from bursar import names
 from workers.resources import Resources
 from workers.settings import Settings
+from workflows.check import CheckBooks
 from workflows.incoming import Deposit, LateEvent, Return
 from workflows.payout import Payout
 from workflows.sweep import Sweep
 from workflows.transfer import Transfer
 
-WORKFLOWS = (Payout, Transfer, Deposit, Return, LateEvent, Sweep)
+WORKFLOWS = (Payout, Transfer, Deposit, Return, LateEvent, Sweep, CheckBooks)
 
 
 def queues(settings: Settings) -> tuple[str, ...]:
@@ -44,11 +46,12 @@ def _payments(settings: Settings, resources: Resources) -> Worker:
     sweep = SweepActivities(
         resources.books, resources.oversight, resources.client, Pace(grace=settings.sweep_grace)
     )
+    checks = CheckActivities(resources.books, resources.oversight, resources.reader)
     return Worker(
         resources.client,
         task_queue=names.PAYMENTS_QUEUE,
         workflows=WORKFLOWS,
-        activities=[*steps.all(), *events.all(), *sweep.all()],
+        activities=[*steps.all(), *events.all(), *sweep.all(), *checks.all()],
         max_concurrent_workflow_tasks=settings.workflow_tasks_max,
         max_concurrent_local_activities=settings.book_steps_max,
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=2),

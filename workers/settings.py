@@ -37,6 +37,12 @@ class Settings(BaseSettings):
     """How often register and runs are compared."""
     sweep_grace: timedelta = Field(default=timedelta(seconds=60), ge=timedelta())
     """How long a payment has to be untouched, or a run open, before the sweeper looks at it."""
+    check_every: timedelta = Field(
+        default=timedelta(seconds=60), ge=timedelta(seconds=1), le=timedelta(minutes=5)
+    )
+    """How often what is new in the books is checked."""
+    check_full_hour: int = Field(default=2, ge=0, le=23)
+    """The hour of the day (UTC) at which all of the books are checked."""
     ready_file: Path | None = None  # touched once the worker polls, for health checks
     workflow_tasks_max: int = Field(default=16, ge=1, le=10_000)  # each is CPU-bound at first
     book_steps_max: int = Field(default=512, ge=1, le=10_000)

@@ -14,8 +14,9 @@ from temporalio.worker import Replayer
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 import workflows
+from activities.checking import CheckActivities
 from activities.events import EventActivities
-from activities.options import books, partner, sweeping, waiting
+from activities.options import books, checking, partner, sweeping, waiting
 from activities.payments import PaymentActivities
 from activities.rails import RailActivities
 from activities.sweeping import SweepActivities
@@ -25,9 +26,15 @@ from workers.serving import WORKFLOWS
 
 WORKFLOW_FILES = sorted(Path(str(workflows.__file__)).parent.glob("*.py"))
 CALLS = {"execute_activity_method", "execute_local_activity_method", "start_activity_method"}
-OPTIONS = {"books", "waiting", "_options", "sweeping"}
+OPTIONS = {"books", "waiting", "_options", "sweeping", "checking"}
 """The only makers of options: activities/options.py, and the payout's way to a partner's."""
-OWNERS = (PaymentActivities, EventActivities, RailActivities, SweepActivities)
+OWNERS = (
+    PaymentActivities,
+    EventActivities,
+    RailActivities,
+    SweepActivities,
+    CheckActivities,
+)
 
 
 def _calls(path: Path) -> Iterator[ast.Call]:
@@ -54,7 +61,8 @@ def test_each_activity_call_takes_its_options_from_the_one_place(path: Path) -> 
 
 def test_options_state_time_limit_retries_and_summary() -> None:
     partners = partner("simulator", Policy(), "why")
-    for options in (books("why"), waiting("why"), partners, sweeping("why")):
+    made = (books("why"), waiting("why"), partners, sweeping("why"))
+    for options in (*made, checking("why", full=True), checking("why", full=False)):
         assert {"start_to_close_timeout", "retry_policy", "summary"} <= set(options)
         retry = options["retry_policy"]
         assert retry.maximum_attempts == 0, "no effect on money has a last try"

@@ -210,6 +210,7 @@ class Run:
         client = await self.site.temporal.connect()
         running = await client.count_workflows(
             "ExecutionStatus = 'Running' AND WorkflowType != 'Sweep'"
+            " AND WorkflowType != 'CheckBooks'"
         )
         return not any(books) and running.count == 0
 

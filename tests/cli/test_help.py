@@ -67,6 +67,7 @@ def test_every_way_to_act_and_look_is_a_command() -> None:
         "no-send show",
         "no-send leave",
         "books check",
+        "books rounds",
         "books export",
         "exit-codes",
     } == set(every_command())

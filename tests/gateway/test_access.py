@@ -35,6 +35,7 @@ ENDPOINTS = [
     ("GET", "/v1/accounts", holders("read")),
     ("POST", "/v1/accounts", holders("admin")),
     ("GET", "/v1/books/check", holders("read")),
+    ("GET", "/v1/books/rounds", holders("read")),
     ("GET", "/v1/books/export", holders("read")),
 ]
 OPEN = {"/health/live", "/health/ready", "/v1/partners/{partner}/events"}

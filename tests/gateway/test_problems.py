@@ -169,7 +169,7 @@ async def test_every_answer_has_a_request_id_and_a_good_one_of_the_callers_is_ke
 class BrokenReader(Reader):
     """A reader with a bug in it."""
 
-    async def check(self) -> BooksReport:
+    async def check(self, *, since_last: bool = False) -> BooksReport:
         raise AssertionError("row 7 holds DE89370400440532013000")
 
 

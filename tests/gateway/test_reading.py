@@ -149,6 +149,14 @@ async def test_the_books_are_checked_and_exported(alone: Gateway) -> None:
     report = BooksReport.model_validate_json(answer.content)
     assert report.checks
     assert report.breaks == ()
+    answer = await alone.as_("reader", "GET", "/v1/books/check?since_last=true")
+    assert answer.json()["scope"] == "full", "there is no round that it could go on from"
+    answer = await alone.as_("reader", "GET", "/v1/books/rounds")
+    assert answer.json() == {
+        "rounds": [],
+        "last_full": None,
+        "late": "the books have never been checked",
+    }
     for style in ("ledger", "hledger"):
         answer = await alone.as_("reader", "GET", f"/v1/books/export?format={style}")
         assert answer.status_code == 200

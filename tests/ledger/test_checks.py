@@ -4,284 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
-from datetime import date
+from collections.abc import AsyncIterator, Awaitable, Callable
 from itertools import count
-from typing import NamedTuple
 
 import pytest
 from sqlalchemy.engine import make_url
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from bursar.views import BooksReport
-from ledger import accounts
-from ledger.changes import Change, Leg
+from ledger.check import Part
 from ledger.checks import BREAKS_MAX, CHECKS, run_checks
+from ledger.checks_each_minute import EACH_MINUTE
 from ledger.reading import Reader
+from ledger.rounds import run_round
 from ops.postgres import LocalPostgres
 from tests.conftest import run_sql
-from tests.ledger.claim_corruptions import CLAIM_CORRUPTIONS
+from tests.ledger.corruptions import CORRUPTIONS, Corruption, stored_event
 from tests.ledger.driving import Driver, driving, live_every_life
 
-ONE_SIDED = [
-    Change(
-        key=f"made-up/{delta}",
-        kind="fee",
-        actor="mallory",
-        legs=(Leg(account=accounts.own("EUR"), currency="EUR", delta=delta),),
-        effective_on=date(2026, 3, 2),
-    )
-    for delta in (5, -5)
-]
-EMPTY = Change(key="made-up/fee", kind="fee", actor="mallory", effective_on=date(2026, 3, 2))
-WRITE_OFF = EMPTY._replace(key="case/999/1", kind="case_writeoff")
-
-
-class Corruption(NamedTuple):
-    """A way to break the books as their superuser, past every trigger and grant."""
-
-    story: str
-    found_by: set[str]
-    statements: tuple[str, ...]
-
-
-TRANSACTION = """
-    insert into transactions (key, digest, kind, outcome, effective_on, booked_at, actor)
-    values ('KEY', decode('DIGEST', 'hex'), 'KIND', 'booked', '2026-03-02', now(), 'mallory')
+FIRST_MARK = "select record_check_round_v1(null, 1, 0, 0, 0, '[]', now(), now())"
+COMMITTED = """
+    update transactions set xid = 2 where xid = pg_current_xact_id()::text::bigint
 """
-ENTRY = """
-    insert into entries (account_id, seq, transaction_id, currency, delta, held, posted_after,
-                         held_after)
-    select a.id, b.seq + 1, t.id, 'EUR', DELTA, 0, b.posted + DELTA, 0
-      from accounts a join balances b on b.account_id = a.id, transactions t
-     where a.path = 'own/EUR' and t.key = 'KEY'
-"""
-BALANCE = """
-    update balances b set CHANGE from accounts a where a.id = b.account_id and a.path = 'PATH'
-"""
-MOVE = (
-    """insert into transitions (payment_id, seq, kind, before, after, at, actor, transaction_id)
-       select id, seq + 1, kind, state, 'AFTER', now(), 'mallory', 1
-         from payments where id = 'PAYMENT'""",
-    """insert into outbox (event_id, payment_id, seq, tenant, kind, before, after, at)
-       select id || '/' || seq + 1, id, seq + 1, tenant, kind, state, 'AFTER', now()
-         from payments where id = 'PAYMENT'""",
-    "update payments set state = 'AFTER', seq = seq + 1 where id = 'PAYMENT'",
-)
+"""What the test itself has planted is safe, as if it had been committed."""
 
+LEFT_TO_THE_NIGHT = {name for name, how in EACH_MINUTE.items() if how.part is Part.NOTHING}
 
-def _transaction(change: Change) -> str:
-    named = TRANSACTION.replace("KEY", change.key).replace("KIND", change.kind)
-    return named.replace("DIGEST", change.digest().hex())
-
-
-def _balance(change: str, path: str) -> str:
-    return BALANCE.replace("CHANGE", change).replace("PATH", path)
-
-
-def _one_sided(change: Change) -> tuple[str, ...]:
-    """Return a transaction with one entry, of which everything else fits."""
-    delta = str(change.legs[0].delta)
-    return (
-        _transaction(change),
-        ENTRY.replace("KEY", change.key).replace("DELTA", delta),
-        _balance(f"posted = posted + {delta}, seq = seq + 1", "own/EUR"),
-    )
-
-
-def _one_more_move(payment_id: str, after: str) -> tuple[str, ...]:
-    """Return a further transition, consistent in itself, that nothing in the books goes with."""
-    return tuple(step.replace("PAYMENT", payment_id).replace("AFTER", after) for step in MOVE)
-
-
-def _event(taken: str, *, applied: bool) -> str:
-    """Return the storing of an event that a workflow took so long ago."""
-    return f"""
-        insert into partner_events (partner, event_id, kind, detail, occurred_at, raw, headers,
-                                    taken_at, applied_at)
-        values ('bank', 'evt_{taken}_{applied}', 'paid', '', now(), '', '{{}}',
-                now() - interval '{taken}', {"now()" if applied else "null"})
-    """  # noqa: S608  a test's own words
-
-
-# Two checks follow from others by arithmetic, so what breaks one of them breaks another too.
-CORRUPTIONS = (
-    Corruption(
-        "a balance is raised",
-        {"trial_balance", "balances_equal_entries"},
-        (_balance("posted = posted + 1", "own/EUR"),),
-    ),
-    Corruption(
-        "money is shifted between two balances",
-        {"balances_equal_entries"},
-        (
-            _balance("posted = posted + 1", "own/EUR"),
-            _balance("posted = posted - 1", "cost/bank/EUR"),
-        ),
-    ),
-    Corruption(
-        "the balance after an entry is rewritten",
-        {"running_balances"},
-        (
-            "update entries set posted_after = posted_after + 1 from accounts a"
-            " where a.id = account_id and a.path = 'fees/payout/EUR' and seq = 1",
-        ),
-    ),
-    Corruption(
-        "two transactions have one side each",
-        {"transactions_balance"},
-        (*_one_sided(ONE_SIDED[0]), *_one_sided(ONE_SIDED[1])),
-    ),
-    Corruption(
-        "a balance is of another currency than its account",
-        {"currencies_agree"},
-        (_balance("currency = 'USD'", "own/EUR"),),
-    ),
-    Corruption(
-        "a transaction is deleted and its entries stay",
-        {"entries_have_transactions"},
-        ("delete from transactions where key = 'deposit/bank/evt_1'",),
-    ),
-    Corruption(
-        "a balance is below its floor",
-        {"bounds_hold_now"},
-        (
-            "alter table balances drop constraint balances_floor",
-            _balance("floor = 1", "wallet/zenith/JPY"),
-        ),
-    ),
-    Corruption(
-        "a balance was below its floor once",
-        {"bounds_held_always"},
-        (_balance("floor = 2000", "wallet/zenith/EUR"),),
-    ),
-    Corruption(
-        "a fee is booked without entries",
-        {"money_moves_have_entries"},
-        (_transaction(EMPTY),),
-    ),
-    Corruption(
-        "a balance says that more is held",
-        {"holds_equal_held", "balances_equal_entries"},
-        (_balance("held = held + 1", "own/EUR"),),
-    ),
-    Corruption(
-        "a hold says that some of it came back",
-        {"holds_follow_entries"},
-        (
-            "update holds set returned = 1 where transaction_id ="
-            " (select id from transactions where key = 'po_settled/hold')",
-        ),
-    ),
-    Corruption(
-        "a reserved payout holds another amount than its own",
-        {"held_while_undecided"},
-        ("update payments set amount_minor = amount_minor + 1 where id = 'po_held'",),
-    ),
-    Corruption(
-        "a payout ends and its hold stays",
-        {"held_while_undecided"},
-        _one_more_move("po_held", "cancelled"),
-    ),
-    Corruption(
-        "a payout is reserved and holds nothing",
-        {"held_while_undecided"},
-        _one_more_move("po_waiting", "reserved"),
-    ),
-    Corruption(
-        "an accepted payout is of another amount than is in transit",
-        {"transit_equals_submitted"},
-        ("update payments set amount_minor = amount_minor + 1 where id = 'po_accepted'",),
-    ),
-    Corruption(
-        "a settled payout is of another amount than was settled",
-        {"settled_exactly_once"},
-        ("update payments set amount_minor = amount_minor + 1 where id = 'po_settled'",),
-    ),
-    Corruption(
-        "a transfer is returned, which no transfer can be",
-        {"moves_are_allowed"},
-        _one_more_move("tr_booked", "returned"),
-    ),
-    Corruption(
-        "a move does not begin where the one before it has ended",
-        {"moves_follow_one_another"},
-        (
-            "update transitions set before = 'scheduled' where payment_id = 'po_held' and seq = 2",
-            "update outbox set before = 'scheduled' where payment_id = 'po_held' and seq = 2",
-        ),
-    ),
-    Corruption(
-        "a payment's state is rewritten",
-        {"state_is_last_move"},
-        ("update payments set state = 'denied' where id = 'po_voided'",),
-    ),
-    Corruption(
-        "an event to publish is left out",
-        {"outbox_matches_moves"},
-        ("delete from outbox where event_id = 'po_settled/2'",),
-    ),
-    Corruption(
-        "an event to publish tells of what never happened",
-        {"outbox_matches_moves"},
-        ("update outbox set after = 'failed' where event_id = 'po_settled/5'",),
-    ),
-    Corruption(
-        "the evidence of a deposit is taken away",
-        {"nostro_has_evidence"},
-        ("update transactions set evidence_id = null where key = 'deposit/bank/evt_1'",),
-    ),
-    Corruption(
-        "the evidence of a settlement is taken away",
-        {"outcomes_have_evidence"},
-        (
-            "update transitions set evidence_id = null"
-            " where payment_id = 'po_settled' and after = 'settled'",
-        ),
-    ),
-    Corruption(
-        "an event that a workflow has taken is forgotten",
-        {"taken_events_are_applied"},
-        (_event("6 minutes", applied=False),),
-    ),
-    Corruption(
-        "a case is closed and its money stays in suspense",
-        {"suspense_has_cases"},
-        ("update cases set closed_at = now(), closed_by = 'mallory' where kind = 'contradiction'",),
-    ),
-    Corruption(
-        "money is written off and nobody has said so",
-        {"case_money_has_two_people", "money_moves_have_entries"},
-        (_transaction(WRITE_OFF),),
-    ),
-    Corruption(
-        "a payout is returned and nothing has come back",
-        {"returns_within_payment", "outcomes_have_evidence"},
-        _one_more_move("po_settled", "returned"),
-    ),
-    Corruption(
-        "a second debit passes for the payment's own",
-        {"partner_lines_within_payment"},
-        (
-            "insert into partner_lines select 'bank', 'bl_' || n, 'po_settled', 'paid', 10000, n,"
-            " true, true from generate_series(1, 2) n",
-        ),
-    ),
-    Corruption(
-        "an event is set aside and nobody was told",
-        {"set_aside_events_have_cases"},
-        (
-            _event("1 minute", applied=False),
-            "update partner_events set set_aside_at = now()",
-        ),
-    ),
-    Corruption(
-        "a transaction is given to another payment",
-        {"digests_agree"},
-        ("update transactions set payment_id = 'po_yen' where key = 'deposit/bank/evt_2'",),
-    ),
-    *(Corruption(*each) for each in CLAIM_CORRUPTIONS),
-)
+Checker = Callable[[AsyncConnection], Awaitable[BooksReport]]
 
 
 @pytest.fixture(scope="module")
@@ -298,15 +47,24 @@ async def town(postgres: LocalPostgres, template: str) -> AsyncIterator[AsyncEng
     await run_sql(postgres.admin_url, f"DROP DATABASE {name} WITH (FORCE)")
 
 
-async def checked(town: AsyncEngine, *statements: str) -> BooksReport:
+async def checked(town: AsyncEngine, *statements: str, check: Checker = run_checks) -> BooksReport:
     """Check the town as it would be after some statements that no trigger sees; undo them."""
     async with town.connect() as connection:
         await connection.exec_driver_sql("set local session_replication_role = replica")
         for statement in statements:
             await connection.exec_driver_sql(statement)
-        report = await run_checks(connection)
+        report = await check(connection)
         await connection.rollback()
     return report
+
+
+async def checked_as_new(connection: AsyncConnection) -> BooksReport:
+    """Check all that is in the books as what has come in since the last round."""
+    await connection.exec_driver_sql(FIRST_MARK)
+    await connection.exec_driver_sql(COMMITTED)
+    done = await run_round(connection, full=False)
+    assert done.report.scope == "since_last"
+    return done.report
 
 
 async def test_books_in_which_payments_lived_every_life_pass_every_check(town: AsyncEngine) -> None:
@@ -326,6 +84,31 @@ async def test_what_breaks_the_books_is_found_by_its_own_check_and_no_other(
 
 def test_every_check_has_books_that_it_finds_broken() -> None:
     assert set().union(*(c.found_by for c in CORRUPTIONS)) == {check.name for check in CHECKS}
+
+
+async def test_what_is_new_and_sound_passes_every_check_of_a_minute(town: AsyncEngine) -> None:
+    report = await checked(town, check=checked_as_new)
+    assert report.breaks == ()
+    assert report.trial_balance == {"EUR": 0, "JPY": 0, "KWD": 0}
+    assert report.transactions is not None
+    assert report.transactions > 30
+    assert set(report.checks) == {check.name for check in CHECKS} - LEFT_TO_THE_NIGHT
+
+
+@pytest.mark.parametrize("corruption", CORRUPTIONS, ids=lambda c: c.story.replace(" ", "-"))
+async def test_what_breaks_the_books_anew_is_found_within_the_minute(
+    town: AsyncEngine, corruption: Corruption
+) -> None:
+    report = await checked(town, *corruption.statements, check=checked_as_new)
+    expected = corruption.found_by - LEFT_TO_THE_NIGHT - corruption.at_night
+    assert {found.check for found in report.breaks} == expected, report.breaks
+
+
+def test_every_check_that_runs_each_minute_has_books_that_it_finds_broken_then() -> None:
+    found = set().union(*(c.found_by - c.at_night for c in CORRUPTIONS))
+    assert found >= {check.name for check in CHECKS} - LEFT_TO_THE_NIGHT
+    assert EACH_MINUTE.keys() == {check.name for check in CHECKS}
+    assert all(EACH_MINUTE[name].leaves for name in LEFT_TO_THE_NIGHT)
 
 
 async def test_a_break_says_where_and_what(town: AsyncEngine) -> None:
@@ -352,7 +135,7 @@ async def test_an_event_that_was_taken_just_now_or_is_in_the_books_is_no_break(
     town: AsyncEngine,
 ) -> None:
     report = await checked(
-        town, _event("4 minutes", applied=False), _event("6 minutes", applied=True)
+        town, stored_event("4 minutes", applied=False), stored_event("6 minutes", applied=True)
     )
     assert report.breaks == ()
 

@@ -39,6 +39,7 @@ COLUMN = {
     "caps": "per_day_minor = 1",
     "cap_uses": "day = now()",
     "people_disabled": "reason = 'x'",
+    "check_rounds": "breaks = 0",
 }
 
 

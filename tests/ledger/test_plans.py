@@ -9,14 +9,17 @@ import asyncpg
 import pytest
 
 from bursar.payments import PaymentKind, PaymentState
+from ledger.oversight import Oversight
 from ledger.postgres import PostgresBooks
 from ledger.reading import Reader
 from tests.ledger.driving import ACME, Driver
 from tests.ledger.steps import until
 
 SMALL = {"accounts", "balances", "currencies", "allowed_moves", "pauses", "caps", "cap_uses"}
+SMALL |= {"check_rounds"}  # one row a minute
 """Tables that do not grow with payments."""
 
+CROWD_SIZE = 20_000
 # Rows of payments that were never made: what matters here is only how many there are.
 CROWD = """
 set session_replication_role = replica;
@@ -80,6 +83,24 @@ async def crowded(books_url: str, owner: asyncpg.Connection) -> str:
     await owner.execute("set session_replication_role = origin")
     await owner.execute("analyze")
     return books_url
+
+
+ROWS_READ = """
+select relname, coalesce(idx_tup_fetch, 0) + seq_tup_read from pg_stat_user_tables
+ where schemaname = 'public'
+"""
+PAST = "update cases set closed_at = now(), closed_by = 'ana', resolution = ''"
+
+
+async def read_by(
+    owner: asyncpg.Connection, ask: Callable[[], Awaitable[None]]
+) -> tuple[set[str], dict[str, int]]:
+    """Return what `scanned` does, and how many rows of each table were read."""
+    await until(lambda: owner.fetchval(ALL_CLOSED))
+    before = {row[0]: row[1] for row in await owner.fetch(ROWS_READ)}
+    tables = await scanned(owner, ask)
+    after = {row[0]: row[1] for row in await owner.fetch(ROWS_READ)}
+    return tables, {name: count - before[name] for name, count in after.items()}
 
 
 async def scanned(owner: asyncpg.Connection, ask: Callable[[], Awaitable[None]]) -> set[str]:
@@ -171,3 +192,33 @@ async def test_a_page_of_somebodys_payments_reads_hardly_more_than_it_shows(
     before = await owner.fetchval(PAYMENTS_READ)
     assert await scanned(owner, ask) == set()
     assert await owner.fetchval(PAYMENTS_READ) - before < 100
+
+
+async def test_a_round_of_checks_reads_hardly_more_than_what_is_new(
+    crowded: str, owner: asyncpg.Connection
+) -> None:
+    async def go_round() -> None:
+        reader = Reader(crowded)
+        async with Oversight.open(crowded) as oversight:
+            done = await reader.check_round(full=False)
+            await oversight.record_round(done)
+            news.append((done.report.scope, done.report.transactions))
+        await reader.aclose()
+
+    news: list[tuple[str, int | None]] = []
+    await owner.execute("set session_replication_role = replica")
+    await owner.execute(PAST)
+    await owner.execute("vacuum analyze")  # which summarises the index on xid as autovacuum does
+    await go_round()
+    tables, rows = await read_by(owner, go_round)
+    assert tables == set()
+    assert sum(rows[name] for name in ("entries", "payments", "transitions", "holds")) == 0
+    assert rows["transactions"] < CROWD_SIZE / 2, "of the index's last range of pages"
+
+    async with PostgresBooks.open(crowded) as books:
+        await Driver(books).settle_whole_payout("po_2")
+    tables, rows = await read_by(owner, go_round)
+    assert tables == set()
+    assert sum(rows[name] for name in ("entries", "payments", "transitions", "holds")) < 1_000
+    assert rows["transactions"] < CROWD_SIZE / 2
+    assert news == [("full", None), ("since_last", 0), ("since_last", 4)]

@@ -1,4 +1,4 @@
-"""A site of its own whose sweeper looks every other second."""
+"""A site of its own whose sweeper, and whose checks, look every other second."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from temporalio.client import Client
 from bursar import Bursar, temporal
 from tests.faults.site import RULES, Site, open_site
 
-SWEEPS = {"BURSAR_SWEEP_EVERY": "PT2S", "BURSAR_SWEEP_GRACE": "PT1S"}
+SWEEPS = {
+    "BURSAR_SWEEP_EVERY": "PT2S",
+    "BURSAR_SWEEP_GRACE": "PT1S",
+    "BURSAR_CHECK_EVERY": "PT2S",
+}
 SHORT = RULES + "step_within = 3\n"
 """Rules under which a payment that no worker takes is soon past its time."""
 

@@ -14,7 +14,9 @@ from temporalio.client import Client
 from bursar import Bursar, PaymentState, names
 from bursar.ids import new_payout_id
 from bursar.sweeps import SweepReport
+from bursar.views import CheckRounds
 from ops.program import ROOT, environment
+from tests.conftest import run_sql
 from tests.faults.site import Site
 from tests.house import TOKEN
 from tests.payments import a_payout
@@ -125,3 +127,38 @@ async def test_a_run_that_the_register_does_not_know_is_reported(
 
     await site.until("the run is reported", is_reported)
     await handle.terminate("test over")
+
+
+async def test_the_books_are_checked_by_themselves_and_what_breaks_calls_people_once(
+    site: Site,
+) -> None:
+    async def rounds_after(number: int) -> bool:
+        return await site.number("select coalesce(max(id), 0) from check_rounds") > number
+
+    async def shift(by: int) -> None:
+        database = site.house.books_url.rpartition("/")[2]
+        admin = site.postgres.url(database, user="postgres", password=site.postgres.password)
+        query = (
+            "update balances set posted = posted + {} from accounts"
+            " where id = account_id and path = 'own/EUR'"
+        )
+        await run_sql(admin, query.format(by))
+
+    await site.until("rounds are on record", lambda: rounds_after(1))
+    code, told = await command(site, "books", "rounds", "--json")
+    rounds = CheckRounds.model_validate_json(told)
+    assert (code, rounds.late) == (0, None)
+    assert {each.scope for each in rounds.rounds} == {"full", "since_last"}
+    assert rounds.last_full is not None
+    assert rounds.last_full.breaks == 0
+
+    await shift(1)
+    try:
+        broken = await site.number("select max(id) from check_rounds")
+        await site.until("more rounds have ended", lambda: rounds_after(broken + 2))
+        assert (await command(site, "books", "rounds"))[0] == 1
+        assert (await command(site, "books", "check", "--since-last"))[0] == 1
+    finally:
+        await shift(-1)
+    cases = await site.rows("select detail from cases where kind = 'books_break'")
+    assert [row["detail"] for row in cases] == ["trial_balance at EUR: the accounts sum to 1"]
