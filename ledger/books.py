@@ -130,7 +130,8 @@ class StoredEvent(_Row):
     redrives: int = 0
     """How often a person has brought it back after it had been set aside."""
     named_payment: str | None = None
-    """The payment whose attempt its partner calls by the event's `partner_ref`, if any."""
+    """The payment whose attempt its partner calls by the event's `partner_ref`, if any; read with
+    the event where one is asked for, or a payment's open ones."""
 
 
 class ApprovalRow(_Row):
