@@ -19,7 +19,7 @@ from checker.rules import (
 
 INVARIANTS: tuple[Rule, ...] = (
     Rule("INV-01", "Every transaction sums to 0 in each currency", journal.sums),
-    Rule("INV-02", "Balances are what was asked for", wallets.balances, by=("rules",)),
+    Rule("INV-02", "Balances are sums of entries, and as asked", wallets.balances, by=("rules",)),
     Rule("INV-03", "No account was ever beyond its bounds", journal.bounds),
     Rule("INV-04", "Accounts, entries and payments agree on currency", journal.currencies),
     Rule("INV-05", "History is as it was written", journal.unchanged),

@@ -55,8 +55,13 @@ _REFUSALS = "|".join(
         "other",
     )
 )
-_FINAL_NO = re.compile(rf"422 ({_REFUSALS}):.*|[^:]+: (failed|cancelled)(, \w+)?", re.DOTALL)
-"""A 422 with a published code, or a payout that is told to have ended: all else may be paid yet.
+_SAYS = {
+    "accepted": re.compile(r"[^:]+: pending"),
+    "paid": re.compile(r"[^:]+: (paid|returned)(, .*)?|[^:]+: on the statement"),
+    "rejected": re.compile(rf"422 ({_REFUSALS}):.*|[^:]+: (failed|cancelled)(, .*)?", re.DOTALL),
+}
+"""What is kept of an answer that means so, by what the bank's API publishes: final is a 422 with a
+published code, or a payout that is told to have ended; whatever else we read so, we have misread.
 
 Source: partners/simulator/bank/README.md, Answers.
 """
@@ -93,7 +98,8 @@ def _lack_of_proof(facts: Facts, move: Transition) -> str | None:
 
 def _event_proves(event: Event, payment: Payment, move: Transition) -> bool:
     says_so = event.kind in EVENTS[move.after] and event.received_at <= move.at
-    return says_so and is_about(event, payment)
+    granted = move.after != "cancelled" or event.code == "cancelled"
+    return says_so and granted and is_about(event, payment)
 
 
 def is_about(event: Event, payment: Payment) -> bool:
@@ -117,11 +123,19 @@ def _word_proves(
         for word in facts.words_on.get(attempt.key, ())
         if word.verb == verb and word.answered_at <= move.at
     ]
-    if any(word.kind in WORDS.get(move.after, ()) for word in words):
+    if any(_word_says(word, move.after) for word in words):
         return True
     if move.after != "failed" or move.before == "submitted":
         return False
     return _never_left(verb, words) or _is_absent(payment, attempt, words)
+
+
+def _word_says(word: Word, state: str) -> bool:
+    """Tell whether an answer proves a state: as we have read it, and by what is kept of it."""
+    granted = state != "cancelled" or word.code == "cancelled"
+    says = _SAYS.get(word.kind)
+    read_so = word.kind in WORDS.get(state, ()) and granted
+    return read_so and says is not None and says.fullmatch(word.evidence) is not None
 
 
 def _never_left(verb: str, words: list[Word]) -> bool:
@@ -156,7 +170,7 @@ def has_said_no(facts: Facts, payment: Payment) -> bool:
     ):
         return True
     final = any(
-        word.kind == "rejected" and word.code and _FINAL_NO.fullmatch(word.evidence)
+        _word_says(word, "failed")
         for attempt in facts.attempts_of.get(payment.id, ())
         for word in facts.words_on.get(attempt.key, ())
     )

@@ -132,8 +132,9 @@ def _told_once(events: Iterable[Event], kind: str) -> list[Event]:
 
 def _names_a_wallet(facts: Facts, event: Event) -> bool:
     wallet = facts.account_at.get(event.reference or "")
-    named = wallet is not None and wallet.path.startswith("wallet/")
-    return named and wallet is not None and wallet.currency == event.currency
+    if wallet is None or not wallet.path.startswith("wallet/"):
+        return False
+    return wallet.currency == event.currency
 
 
 def _is_in_suspense(facts: Facts, event: Event) -> bool:

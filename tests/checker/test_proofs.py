@@ -45,9 +45,13 @@ def event(kind: str, **other: Any) -> Event:
     return told._replace(**other)
 
 
-def word(verb: str, kind: str, after: float = 0, evidence: str = "") -> Word:
+SAID = {"accepted": "bp_7: pending", "paid": "bp_7: paid", "rejected": "bp_7: failed, other"}
+
+
+def word(verb: str, kind: str, after: float = 0, evidence: str | None = None) -> Word:
     code = "other" if kind == "rejected" else None
-    return Word("po_a-1", verb, kind, code, evidence, NOON + timedelta(seconds=after))
+    kept = SAID.get(kind, "") if evidence is None else evidence
+    return Word("po_a-1", verb, kind, code, kept, NOON + timedelta(seconds=after))
 
 
 def case(kind: str) -> Case:
@@ -93,8 +97,14 @@ PROVEN = {
     "a return, which was paid before": told("settled", event("returned", amount_minor=90)),
     "an event without an amount": told("submitted", event("accepted", amount_minor=None)),
     "an answer": asked("submitted", word("submit", "accepted")),
+    "a line on a statement": asked("settled", word("find", "paid", 0, "bl_7: on the statement")),
+    "an event of a cancel": told(
+        "cancelled", event("failed", code="cancelled"), before="submitted"
+    ),
     "a no": asked("failed", word("find", "rejected")),
-    "a cancel that was granted": asked("cancelled", word("cancel", "rejected"), before="submitted"),
+    "a cancel that was granted": asked(
+        "cancelled", word("cancel", "rejected")._replace(code="cancelled"), before="submitted"
+    ),
     "people": by_people("failed", "resolve_never_moved"),
     "nothing was ever sent": asked(
         "failed", word("submit", "not_sent"), word("submit", "throttled")
@@ -142,6 +152,17 @@ UNPROVEN = {
     ),
     "people who said otherwise": by_people("settled", "resolve_never_moved"),
     "people on another payment": by_people("failed", "resolve_never_moved", "po_b"),
+    "a no that is no cancel": asked("cancelled", word("cancel", "rejected"), before="submitted"),
+    "an event that is no cancel": told("cancelled", event("failed"), before="submitted"),
+    "a reset that we have read as a no": asked(
+        "failed", word("submit", "rejected", evidence="connection reset by peer")
+    ),
+    "a pending payout that we have read as paid": asked(
+        "settled", word("find", "paid", evidence="bp_7: pending")
+    ),
+    "a server error that we have read as a yes": asked(
+        "submitted", word("submit", "accepted", evidence="status 500: internal_error")
+    ),
     "a cancel that nobody granted": asked(
         "cancelled", word("cancel", "unknown"), before="submitted"
     ),

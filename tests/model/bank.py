@@ -145,14 +145,15 @@ class ModelBank:
 
     def _told(self, booked: Booked) -> Report:
         ref = f"bp_{booked.id}"
+        said = f"{ref}: {booked.truth}"
         match booked.truth:
             case "pending":
-                return Accepted(partner_ref=ref)
+                return Accepted(partner_ref=ref, evidence=said)
             case "failed" | "cancelled":
                 code = "cancelled" if booked.truth == "cancelled" else "account_closed"
-                return Rejected(code=RejectionCode(code), partner_ref=ref)
+                return Rejected(code=RejectionCode(code), partner_ref=ref, evidence=said)
             case _:
-                return Paid(partner_ref=ref)
+                return Paid(partner_ref=ref, evidence=said)
 
     async def find(self, attempt: Attempt) -> Report:
         """Look a payout up, where this bank lets one."""
