@@ -286,8 +286,10 @@ class SweepActivities:
         if time.monotonic() - self._began_at < self._pace.check_grace.total_seconds():
             return
         late = await self._oversight.checks_late()
+        if late is None:
+            return
         calls = await self._oversight.calls("checks_late", None)
-        if late and not calls.heard:
+        if not calls.heard:
             await self._open_case(None, "checks_late", late, f"checks_late/{calls.cases}")
 
     async def _call_to_wedged(
