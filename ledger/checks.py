@@ -8,17 +8,13 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bursar.views import BooksReport, Break
-from ledger.check import Check
+from ledger.check import MONEY_KINDS, Check
 from ledger.checks_claims import CLAIM_CHECKS
 from ledger.checks_evidence import EVIDENCE_CHECKS
 
 BREAKS_MAX = 100
 """How many breaks one check reports: somebody has to read them."""
 
-
-_MONEY_KINDS = """('hold', 'capture', 'settle', 'void', 'uncapture', 'transfer', 'deposit',
-    'return', 'return_told', 'return_money', 'assign', 'fee', 'paid_after_failed', 'paid_twice',
-    'phantom', 'case_assign', 'case_adjust', 'case_writeoff')"""
 
 CHECKS: tuple[Check, ...] = (
     Check(
@@ -35,8 +31,12 @@ CHECKS: tuple[Check, ...] = (
                          b.posted, b.held, b.seq, e.posted, e.held, e.seq) as detail
              from balances b
              full join (select account_id, sum(delta) as posted, sum(held) as held,
-                               max(seq) as seq, count(*) as entries
-                          from entries group by account_id) e using (account_id)
+                               max(seq) as seq, sum(entries) as entries
+                          from (select account_id, delta, held, seq, 1 as entries from entries
+                                union all
+                                select account_id, posted, held, seq, seq
+                                  from carried_forward) x
+                         group by account_id) e using (account_id)
              left join accounts a on a.id = account_id
             where b.posted is distinct from coalesce(e.posted, 0)
                or b.held is distinct from coalesce(e.held, 0)
@@ -48,13 +48,19 @@ CHECKS: tuple[Check, ...] = (
         "Each entry states the balance after it, and follows the one before it without a gap.",
         """select a.path as place, format('entry %s does not follow %s', seq, before) as detail
              from (select account_id, seq, posted_after - delta as posted_from,
-                          held_after - held as held_from,
+                          held_after - held as held_from, is_carried,
                           lag(seq, 1, 0::bigint) over chain as before,
                           lag(posted_after, 1, 0::bigint) over chain as posted_before,
                           lag(held_after, 1, 0::bigint) over chain as held_before
-                     from entries window chain as (partition by account_id order by seq)) e
+                     from (select account_id, seq, delta, held, posted_after, held_after,
+                                  false as is_carried from entries
+                           union all
+                           select account_id, seq, 0, 0, posted, held, true
+                             from carried_forward) x
+                   window chain as (partition by account_id order by seq)) e
              join accounts a on a.id = e.account_id
-            where (posted_from, held_from, seq - 1) is distinct from
+            where not (is_carried and before = 0)
+              and (posted_from, held_from, seq - 1) is distinct from
                   (posted_before, held_before, before)""",
     ),
     Check(
@@ -110,7 +116,8 @@ CHECKS: tuple[Check, ...] = (
         "A booked transaction that says it moves money has entries.",
         f"""select key as place, format('%s is booked without entries', kind) as detail
              from transactions t
-            where outcome = 'booked' and kind in {_MONEY_KINDS}
+            where outcome = 'booked' and kind in {MONEY_KINDS}
+              and id >= (select id from live_from)
               and not exists (select from entries e where e.transaction_id = t.id)""",  # noqa: S608
     ),
     Check(
@@ -141,8 +148,13 @@ CHECKS: tuple[Check, ...] = (
                           from entries where held <> 0 or hold_id is not null group by 1, 2) e
                   using (transaction_id, account_id)
              left join transactions t on t.id = transaction_id
-            where (h.amount, h.captured + h.released, h.returned)
-                  is distinct from (e.made, e.spent, e.back)""",
+            where case when transaction_id >= (select id from live_from)
+                  then (h.amount, h.captured + h.released, h.returned)
+                       is distinct from (e.made, e.spent, e.back)
+                  else h.amount is null or h.amount <> h.captured + h.released
+                       or e.made is not null
+                       or coalesce(e.spent, 0) > h.amount or coalesce(e.back, 0) > h.returned
+                  end""",
     ),
     Check(
         "held_while_undecided",
@@ -197,6 +209,7 @@ CHECKS: tuple[Check, ...] = (
                  from payments p join transactions t on t.payment_id = p.id
                  join entries e on e.transaction_id = t.id join accounts a on a.id = e.account_id
                 where p.kind = 'payout' and p.state in ('settled', 'returned')
+                  and t.id >= (select id from live_from)
                   and not exists (select from transactions r where r.reverses = t.id)
                 group by t.payment_id, t.id),
            counted as (
@@ -207,7 +220,10 @@ CHECKS: tuple[Check, ...] = (
                                and captured in (0, amount_minor + fee_minor)
                                and out_of_transit in (0, amount_minor)) as amounts_fit
                  from payments p left join steps s on s.payment_id = p.id
-                where p.kind = 'payout' and p.state in ('settled', 'returned') group by p.id)
+                where p.kind = 'payout' and p.state in ('settled', 'returned')
+                  and not exists (select from transactions t where t.payment_id = p.id
+                                  and t.id < (select id from live_from))
+                group by p.id)
            select id as place, format('%s holds, %s captures, %s settlements, amounts fit: %s',
                   holds, captures, settles, amounts_fit) as detail
              from counted where (holds, captures, settles) <> (1, 1, 1) or not amounts_fit""",
@@ -307,7 +323,7 @@ CHECKS: tuple[Check, ...] = (
                  from transactions t left join legs l on l.transaction_id = t.id
                  left join transitions x on x.transaction_id = t.id and x.seq = 1
                  left join payments p on p.id = x.payment_id
-                where t.outcome = 'booked')
+                where t.outcome = 'booked' and t.id >= (select id from live_from))
            select key as place, 'the entries are not those that were digested' as detail
              from recomputed where content ~ '^[ -~]*$'
               and digest <> sha256(convert_to(content, 'UTF8'))""",
