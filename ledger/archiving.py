@@ -22,6 +22,11 @@ from ledger.reading import Reader
 
 LOCK = 0x6275_7273_6173
 """The advisory lock that one run holds."""
+SERVER_SETTINGS = {
+    "application_name": "bursar archive",
+    "timezone": "UTC",
+    "client_connection_check_interval": "1s",  # a run that was killed waits for no lock any more
+}
 LOCK_TIMEOUT = "1s"
 """How long everybody may have to wait behind us while a period is taken out."""
 TRIES_MAX = 30
@@ -76,9 +81,7 @@ class Archive:
         Raises:
             Refused: Another run is at it.
         """
-        connection = await asyncpg.connect(
-            url, server_settings={"application_name": "bursar archive", "timezone": "UTC"}
-        )
+        connection = await asyncpg.connect(url, server_settings=SERVER_SETTINGS)
         try:
             if not await connection.fetchval("select pg_try_advisory_lock($1)", LOCK):
                 raise Refused("another run is archiving; wait for it, or end it")
