@@ -6,7 +6,8 @@
     python -m ledger.archive drop DIRECTORY      drop tables whose files are whole there
     python -m ledger.archive ahead               make the next periods (each sweep does so, too)
 
-Exit status: 0 done, 1 a period has to stay or a file is not what it was, 2 it could not be tried.
+Exit status: 0 all is done that may be done now, 1 books or files are not what they should be, 2 it
+could not be tried.
 """
 
 from __future__ import annotations
@@ -57,24 +58,23 @@ async def show(archive: Archive, asked: argparse.Namespace) -> bool:
 
 
 async def run(archive: Archive, asked: argparse.Namespace) -> bool:
-    """Archive one period after another until one has to stay; False if that is the first."""
+    """Archive one period after another until one has to stay; False if the books are broken."""
     if not asked.directory.is_dir():
         raise NotADirectoryError(f"{asked.directory} is no directory")
     await archive.make_ahead()
-    archived = 0
     for period in await archive.periods():
         if period.archived_at:
             continue
-        why = await archive.kept_by(period, asked.older_than) or await archive.broken()
-        if why or asked.dry_run:
-            _tell(f"period {period.number}", why)
-            return not why or archived > 0
+        why = await archive.kept_by(period, asked.older_than)
+        broken = [] if why else await archive.broken()
+        if why or broken or asked.dry_run:
+            _tell(f"period {period.number}", why or broken)
+            return not broken
         contents = await archive_one(archive, period, asked)
         _say(
             f"period {period.number}: {contents.transactions:,} transactions with"
             f" {contents.entries:,} entries are in {asked.directory / period.file_name}"
         )
-        archived += 1
     return True
 
 
@@ -144,8 +144,8 @@ def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(
         prog="python -m ledger.archive",
         description="Take periods of the books that ended long ago out into files.",
-        epilog="BURSAR_DATABASE_ADMIN_URL says where the books are. Exit status: 0 done, 1 a period"
-        " has to stay or a file is not what it was, 2 it could not be tried.",
+        epilog="BURSAR_DATABASE_ADMIN_URL says where the books are. Exit status: 0 all is done that"
+        " may be done now, 1 books or files are not what they should be, 2 it could not be tried.",
     )
     commands = options.add_subparsers(required=True, metavar="COMMAND")
     one = commands.add_parser("show", parents=[age], help="each period, and why it stays")

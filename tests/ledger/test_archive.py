@@ -17,6 +17,7 @@ import pytest
 
 from bursar.errors import ContentConflict
 from bursar.views import PaymentView
+from ledger.archive import main
 from ledger.archive_file import Contents, Damaged, Period
 from ledger.archiving import Archive, Refused
 from ledger.changes import Refusal
@@ -174,13 +175,17 @@ async def killed(run: subprocess.Popen[str], owner: asyncpg.Connection) -> None:
 
 
 async def test_a_run_that_is_killed_at_any_step_is_run_again_and_nothing_is_lost(
-    driver: Driver, admin_url: str, owner: asyncpg.Connection, tmp_path: Path
+    driver: Driver,
+    admin_url: str,
+    owner: asyncpg.Connection,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     entries = await owner.fetchval("select count(*) from entries")
     stoppers = [await asyncpg.connect(admin_url) for _ in range(2)]
-    # It waits to close the period; to close it, and then to read what it writes; to take it out.
+    # It waits to close the period, and then to read what it writes; and to take it out.
     steps: tuple[dict[str, str], ...] = (
-        {"entries_1": "row exclusive"},
         {"entries_1": "row exclusive", "accounts": "access exclusive"},
         {"entries": "access share"},
     )
@@ -200,12 +205,19 @@ async def test_a_run_that_is_killed_at_any_step_is_run_again_and_nothing_is_lost
         assert await breaks(admin_url) == []
     for stopper in stoppers:
         await stopper.close()
-    for says in ("period 1: ", "period 2: stays: it goes on"):
-        run = start(admin_url, tmp_path)
-        said, trouble = run.communicate(timeout=60)
-        assert (says in said, trouble) == (True, "")
-    assert await owner.fetchval("select archived_at is not null from periods where number = 1")
-    assert os.listdir(tmp_path) == ["entries-0001-1-9999999.jsonl.gz"]
+    monkeypatch.setenv("BURSAR_DATABASE_ADMIN_URL", admin_url)
+    for says in ("period 1: 19 transactions", "period 2: stays: it goes on"):
+        assert await asyncio.to_thread(main, ["run", str(tmp_path), "--older-than", "0"]) == 0
+        assert says in capsys.readouterr().out
+    (file,) = os.listdir(tmp_path)
+    assert file == "entries-0001-1-9999999.jsonl.gz"
+    for command, says in (
+        (["verify", str(tmp_path / file)], "as it was archived, to the last byte"),
+        (["drop", str(tmp_path)], "period 1: its table is dropped"),
+        (["show"], f"in {file}; its table is dropped\nperiod 2: transactions 10,000,000 to"),
+    ):
+        assert await asyncio.to_thread(main, command) == 0
+        assert says in capsys.readouterr().out
     assert await breaks(admin_url) == []
 
 

@@ -39,6 +39,8 @@ COLUMN = {
     "caps": "per_day_minor = 1",
     "cap_uses": "day = now()",
     "people_disabled": "reason = 'x'",
+    "periods": "first_id = 1",
+    "closings": "posted = 1",
 }
 
 
