@@ -178,6 +178,8 @@ async def _read(connection: asyncpg.Connection) -> Books:
     async def rows(query: str, make: Callable[..., _Row]) -> list[_Row]:
         return [make(*row) async for row in connection.cursor(query, prefetch=ROWS_AT_ONCE)]
 
+    # Before the snapshot is taken: no entries are archived between it and their being read.
+    await connection.execute("lock table only entries in access share mode")
     now: datetime = await connection.fetchval("select now()")
     return Books(
         now=now,
