@@ -23,6 +23,8 @@ from typing import Any, NamedTuple
 import asyncpg
 
 FORMAT = "bursar archive 1"
+LEVEL = 6
+"""Of gzip: 9 takes twice the time for a hundredth of the bytes."""
 
 _LINES = """
 select json_build_object(
@@ -120,7 +122,7 @@ async def write(connection: asyncpg.Connection, period: Period, directory: Path)
     path = directory / period.file_name
     part = path.with_suffix(".part")
     with part.open("wb") as raw:
-        with gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as packed:
+        with gzip.GzipFile("", "wb", LEVEL, fileobj=raw, mtime=0) as packed:
 
             async def add(lines: bytes) -> None:
                 packed.write(lines)

@@ -1,9 +1,12 @@
--- 0010 · before deploy · `entries` is locked for an instant (ACCESS EXCLUSIVE) to become the first
--- period of a partitioned table of its name; no row is moved or read. That needs a proof of its ids,
--- which `ledger.migrate` makes beforehand, while all goes on (ledger/periods.py::prepare). Without
--- that proof, all entries are read under this lock.
+-- 0010 · before deploy · `entries` is locked for an instant (ACCESS EXCLUSIVE), and `balances` against
+-- writers (EXCLUSIVE), for the table to become the first period of a partitioned one of its name; no
+-- row is moved or read. That needs a proof of its ids, which `ledger.migrate` makes beforehand, while
+-- all goes on (ledger/migrations/preparing.py); without it all entries are read under this lock.
 -- Why: see 0010_periods.sql and docs/decisions/0015. A unique index cannot span parts, so
 -- (account_id, seq) is unique in each part, and `assert_entries_sound` sees to the rest.
+
+-- First, as in every batch: none is under way that has its balances and not its entries.
+lock table balances in exclusive mode;
 do $$
 declare
     proof text := (select conname from pg_constraint
