@@ -20,7 +20,7 @@ from bursar.views import (
     TimelineEntry,
     WordView,
 )
-from ledger.check import MONEY_KINDS
+from ledger.checks import MONEY_KINDS
 from ledger.trouble import cases_of
 
 _SUMMARY = """

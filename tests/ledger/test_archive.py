@@ -129,6 +129,23 @@ async def test_a_key_of_archived_books_has_its_first_answer_and_no_other_content
     assert await breaks(admin_url) == []
 
 
+async def test_a_closing_balance_that_was_altered_is_found_by_the_checks(
+    driver: Driver, admin_url: str, owner: asyncpg.Connection, tmp_path: Path
+) -> None:
+    await archived(admin_url, tmp_path)
+    await driver.deposit(ACME, 3, "evt_after")
+    await owner.execute("set session_replication_role = replica")
+    await owner.execute(
+        "update closings set posted = posted + 1 where account_id ="
+        f" (select id from accounts where path = '{ACME}')"  # noqa: S608  a test's own path
+    )
+    found = await breaks(admin_url)
+    assert len(found) == 2
+    assert all(ACME in each for each in found)
+    assert "balances_equal_entries" in found[0]
+    assert "running_balances" in found[1]
+
+
 async def test_what_comes_back_after_the_archive_is_booked_and_counted(
     driver: Driver, admin_url: str, tmp_path: Path
 ) -> None:
