@@ -136,8 +136,9 @@ async def test_a_closing_balance_that_was_altered_is_found_by_the_checks(
     await driver.deposit(ACME, 3, "evt_after")
     await owner.execute("set session_replication_role = replica")
     await owner.execute(
-        "update closings set posted = posted + 1 where account_id ="
-        f" (select id from accounts where path = '{ACME}')"  # noqa: S608  a test's own path
+        "update closings c set posted = posted + 1 from accounts a"
+        " where a.id = c.account_id and a.path = $1",
+        ACME,
     )
     found = await breaks(admin_url)
     assert len(found) == 2
