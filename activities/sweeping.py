@@ -98,7 +98,15 @@ class SweepActivities:
 
     @activity.defn(name="sweep.mark")
     async def mark(self) -> Watermark | None:
-        """Return the newest change of the books, for the next sweep to look for."""
+        """Return the newest change of the books, for the next sweep to look for.
+
+        And make sure that the periods which follow it are there. Where somebody reads the books
+        just then the next sweep does it: there is room for millions of changes until then.
+        """
+        try:
+            await self._oversight.make_periods()
+        except ConnectionError as error:
+            activity.logger.warning("the next periods of the books are not made yet: %s", error)
         return await self._oversight.watermark()
 
     @activity.defn(name="sweep.runs")

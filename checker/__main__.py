@@ -14,6 +14,7 @@ from pathlib import Path
 
 from checker.facts import FINAL, Facts
 from checker.report import judge
+from checker.sources.archives import read_archives
 from checker.sources.banks import read_bank
 from checker.sources.books import CannotCheck, read_books
 from checker.sources.engine import read_runs
@@ -35,12 +36,13 @@ async def gather(asked: argparse.Namespace) -> Facts:
     banks = [read_bank(name, path) for name, path in asked.bank] if asked.bank else None
     rules = read_ruling(asked.rules) if asked.rules else None
     books = await read_books(asked.books_url)
+    archived = read_archives(asked.archive, books.archived)
     runs = None
     if asked.temporal:
         unfinished = [p.id for p in books.payments if p.state not in FINAL]
         runs = await read_runs(asked.temporal, asked.namespace, unfinished)
     return Facts(
-        **books._asdict(),
+        **books._replace(entries=archived + books.entries)._asdict(),
         grace=timedelta(seconds=asked.grace_seconds),
         since=asked.since,
         banks=banks,
@@ -79,6 +81,15 @@ def parser() -> argparse.ArgumentParser:
         type=_bank,
         metavar="NAME=FILE",
         help="a partner and its own book (SQLite); may be given again",
+    )
+    options.add_argument(
+        "--archive",
+        nargs="+",
+        action="extend",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="files of periods that were archived; needed as soon as there are any",
     )
     options.add_argument(
         "--client-log", nargs="+", action="extend", type=Path, metavar="FILE", help="JSON lines"

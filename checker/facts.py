@@ -17,6 +17,7 @@ from typing import TypeVar
 from checker.rows import (
     Account,
     Approval,
+    Archived,
     Attempt,
     BankBook,
     BankLine,
@@ -61,6 +62,8 @@ class Facts:
     accounts: Sequence[Account] = ()
     transactions: Sequence[Transaction] = ()
     entries: Sequence[Entry] = ()
+    """Of all times, those that are archived included."""
+    archived: Sequence[Archived] = ()
     holds: Sequence[Hold] = ()
     payments: Sequence[Payment] = ()
     transitions: Sequence[Transition] = ()

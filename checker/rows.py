@@ -244,6 +244,13 @@ class Outgoing(NamedTuple):
     after: str
 
 
+class Archived(NamedTuple):
+    """A file that entries have left the books for."""
+
+    file: str
+    sha256: str
+
+
 class Guards(NamedTuple):
     """What the database's own catalogue says of the books' protection."""
 

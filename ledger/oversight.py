@@ -185,6 +185,10 @@ class Oversight:
         rows = await self._rows("select id, key from transactions order by id desc limit 1")
         return Watermark(change_id=rows[0]["id"], key=rows[0]["key"]) if rows else None
 
+    async def make_periods(self) -> int:
+        """Make the periods of the entries that are to come soon; return how many were made."""
+        return int((await self._rows("select make_periods_v1()"))[0][0])
+
     async def has(self, mark: Watermark) -> bool:
         """Tell whether the journal still has a change that was once its newest."""
         rows = await self._rows(

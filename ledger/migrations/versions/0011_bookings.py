@@ -6,7 +6,7 @@ Runs before deploy. Workers of the releases before go on, and are judged so too.
 from ledger.migrations.scripts import create
 
 revision = "0011"
-down_revision = "0009"
+down_revision = "0010"
 
 FILES = ("0011_write_changes_v5.sql",)
 
