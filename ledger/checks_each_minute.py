@@ -18,9 +18,7 @@ _LAST_ENTRIES = """
                   b.posted, b.held, b.seq, e.posted_after, e.held_after, e.seq) as detail
       from (select distinct account_id from entries) t
       cross join lateral (select posted_after, held_after, seq from public.entries l
-                           where l.account_id = t.account_id
-                             and l.transaction_id >= $3  -- As that of any new entry.
-                           order by l.seq desc limit 1) e
+                           where l.account_id = t.account_id order by l.seq desc limit 1) e
       left join balances b on b.account_id = t.account_id
       left join accounts a on a.id = t.account_id
      where (b.posted, b.held, b.seq) is distinct from (e.posted_after, e.held_after, e.seq)"""
