@@ -11,15 +11,10 @@ from temporalio import activity
 
 from activities.again import again as _again
 from activities.calls import Call, Calls, attempt_of, hash_of
-from activities.conclusions import (
-    Conclusions,
-    Evidence,
-    partner,
-    standing_of,
-    today,
-)
+from activities.conclusions import Conclusions, Evidence, standing_of, today
 from activities.effect import check_in_effect
 from activities.gate import Gate
+from activities.payout_legs import partner
 from activities.terms import Question, Standing
 from bursar.payments import PaymentState
 from bursar.reports import (
@@ -347,9 +342,12 @@ class RailActivities:
     async def _conclude(
         self, call: Call, verb: str, report: Accepted | Paid | Rejected
     ) -> Standing:
+        """Book what an answer proves; a no to one send proves nothing of a newer one."""
+        speaks_of_one_send = verb == "submit" and isinstance(report, Rejected)
         evidence = Evidence(
             actor=f"partner:{call.partner.name}",
             id=f"{verb}/{call.attempt.key}",
             value_on=report.value_on if isinstance(report, Paid) else None,
+            fence=call.row.fence if speaks_of_one_send else None,
         )
         return (await self._conclusions.conclude(call.payment, report, evidence)).standing()

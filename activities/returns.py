@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from activities.conclusions import HELD, Conclusions, Evidence, hold_key, partner, wallet
+from activities.conclusions import HELD, PAID_OUT, Conclusions, Evidence
 from activities.echoes import mismatch_of
+from activities.payout_legs import hold_key, partner, wallet
 from activities.strays import Strays
 from bursar.payments import PaymentState
 from bursar.reports import Paid, PartnerEvent
@@ -14,8 +15,7 @@ from ledger.evidence import PartnerLine
 
 _S = PaymentState
 
-CAME_BACK = frozenset({_S.SETTLED, _S.RETURNED})
-MAY_COME_BACK = HELD | {_S.SUBMITTED} | CAME_BACK
+MAY_COME_BACK = HELD | {_S.SUBMITTED} | PAID_OUT
 """States of a payout whose money may be out, and so may come back."""
 
 
@@ -45,7 +45,7 @@ class Returns:
         if line.payment_id != payment.id or not line.fits:
             await self._exceeds(payment, stored, line)
             return payment.id
-        waits = payment.state not in CAME_BACK
+        waits = payment.state not in PAID_OUT
         if waits:  # what comes back has been paid
             word = Paid(partner_ref=stored.event.partner_ref or "")
             await self._conclusions.conclude(payment, word, _proof(stored))
