@@ -126,7 +126,8 @@ class Conclusions:
         """
         payment = await self.payment(payment_id)
         if payment.state in HELD:
-            await self._fail(payment, released(payment), "void", code, evidence)
+            legs = released(payment)
+            await self._fail(payment, legs, "void", code, evidence, result="not_sent")
             payment = await self.payment(payment_id)
         failed = payment.state is PaymentState.FAILED
         return standing_of(payment).model_copy(update={"code": code.value if failed else None})
@@ -142,12 +143,16 @@ class Conclusions:
         line = await self._books.note_line(
             partner(payment), word.line_ref, payment.id, "paid", payment.amount_minor
         )
-        if line.payment_id != payment.id:
-            text = f"{evidence.actor} tells one debit, {word.line_ref}, of two payments"
+        is_own = (line.kind, line.payment_id) == ("paid", payment.id)
+        if not is_own:
+            of = line.payment_id or "no payment"
+            text = (
+                f"{evidence.actor} tells of {word.line_ref}, which is noted as {line.kind} of {of}"
+            )
             await self.mismatch(payment, text, evidence, line.payment_id)
         elif not line.fits:
             await self._paid_twice(payment, word.line_ref, evidence)
-        return line.payment_id != payment.id or not line.fits
+        return not (is_own and line.fits)
 
     async def _quarantined(self, payment: Payment, evidence: Evidence) -> Conclusion:
         """Return where a payment stands that a word did not move, since a person has to look."""
@@ -177,8 +182,8 @@ class Conclusions:
         state, actor = payment.state, evidence.actor
         if isinstance(word, Paid) and state in NEVER_MOVED:
             await self._paid_after_no(payment, evidence)
-        elif isinstance(word, Accepted | Paid) and state in UNCLAIMED:
-            detail = f"{actor} knows a payment that is only {state} here"
+        elif isinstance(word, Accepted | Paid) and (state in UNCLAIMED or _ended_by_us(payment)):
+            detail = f"{actor} knows a payment that is {state} here"
             await self.open_case(payment, "contradiction", detail, evidence)
         elif isinstance(word, Rejected) and state in PAID_OUT and not _is_late(payment, evidence):
             detail = f"{actor} says no after {state}"
@@ -220,14 +225,19 @@ class Conclusions:
         kind: str,
         code: str | None,
         evidence: Evidence,
+        *,
+        result: str = "rejected",
     ) -> Written:
-        """End a payment by the partner's definite no; a cancel that it granted is `cancelled`."""
+        """End a payment by the partner's definite no; a cancel that it granted is `cancelled`.
+
+        Another `result` says that it is a conclusion of ours or of people: the partner said no no.
+        """
         ordinal = _ordinal(payment)
         granted = kind == "uncapture" and code == RejectionCode.CANCELLED
         after = PaymentState.CANCELLED if granted else PaymentState.FAILED
         attempt = AttemptClosed(
             key=attempt_key(payment.id, ordinal),
-            result="rejected",
+            result="never_moved" if evidence.closes_cases else result,
             code=code,
             fence=evidence.fence,
         )
@@ -343,6 +353,12 @@ def standing_of(payment: Payment) -> Standing:
 def today() -> date:
     """Return the day (UTC) that a change without a partner's value date counts for."""
     return datetime.now(UTC).date()
+
+
+def _ended_by_us(payment: Payment) -> bool:
+    """Tell whether a payment has ended without having moved, and no partner has said so."""
+    said_no = bool(payment.attempts) and payment.attempts[-1].result == "rejected"
+    return payment.state in NEVER_MOVED and not said_no
 
 
 def _is_late(payment: Payment, evidence: Evidence) -> bool:

@@ -88,7 +88,7 @@ class RailActivities:
         if permit.refusal is Unsendable.ENDED:
             return standing_of(await self._conclusions.payment(payment_id))
         if permit.fence is None:
-            return await self._after_a_lost_try(call)
+            return await self._after_a_lost_try(call, permit.refusal)
         call = call.permitted(permit.fence)
         if monotonic() - begun > call.terms.policy.partner_call_timeout.total_seconds():
             return await self._unknown(call, HELD_UP)
@@ -108,12 +108,12 @@ class RailActivities:
         asked_at = await self._books.now()
         report = await self._calls.find(call)
         if isinstance(report, Accepted | Paid | Rejected):
-            return await self._conclude(call, "find", report)
+            standing = await self._conclude(call, "find", report)
+            if standing.state is not _S.OUTCOME_UNKNOWN:
+                return standing
         now = await self._conclusions.payment(payment.id)
-        if now.open_cases > payment.open_cases:
-            return standing_of(
-                now
-            )  # an answer that does not fit: the run calls a person, and asks on
+        if now.open_cases > payment.open_cases:  # it does not fit: the run calls a person, asks on
+            return standing_of(now)
         if not (isinstance(report, NotFound) and await self._calls.is_absent(call, asked_at)):
             return await self._ask_later(call, report)
         if question.cancel_wished:  # absence is a definite no, so the wish can still be granted
@@ -132,7 +132,9 @@ class RailActivities:
         if call.guarantees.finds_by_reference:
             report = await self._calls.find(call)
             if isinstance(report, Paid | Rejected):
-                return await self._conclude(call, "find", report)
+                standing = await self._conclude(call, "find", report)
+                if standing.state is not _S.SUBMITTED:
+                    return standing
             now = await self._conclusions.payment(payment.id)
             if now.open_cases > payment.open_cases:
                 return standing_of(now)
@@ -194,23 +196,36 @@ class RailActivities:
             raise later
         return now
 
-    async def _after_a_lost_try(self, call: Call) -> Standing:
-        """Find out about a try whose answer nobody kept: the worker died, or took too long."""
+    async def _after_a_lost_try(self, call: Call, refusal: Unsendable | None) -> Standing:
+        """Find out about a send whose answer nobody kept: the worker died, or took too long.
+
+        Or it was in a life that these books have forgotten, and only its partner tells of it.
+        """
+        if refusal is Unsendable.TOLD:
+            await self._call_a_person(call)
         report: Report = Unknown()
         if call.guarantees.finds_by_reference:
             report = await self._calls.find(call)
         if isinstance(report, Accepted | Paid | Rejected):
-            return await self._conclude(call, "find", report)
+            return await self._conclude_send(call, "find", report)
         lost = Unknown(evidence="an earlier try left no answer")
         await self._calls.keep(
             call, "submit", lost
         )  # a send like any other, when sends are counted
         return await self._unknown(call, lost.evidence)
 
+    async def _call_a_person(self, call: Call) -> None:
+        """Open a case of a payment that its partner knows without us, unless there is one."""
+        open_cases = await self._books.open_cases(call.payment.id)
+        if not any(case.kind == "contradiction" for case in open_cases):
+            evidence = Evidence(actor=f"partner:{call.partner.name}", id=f"told/{call.attempt.key}")
+            detail = f"{evidence.actor} told of it before it was sent: it was asked about first"
+            await self._conclusions.open_case(call.payment, "contradiction", detail, evidence)
+
     async def _after_submit(self, call: Call, report: Report) -> Standing:
         match report:
             case Accepted() | Paid() | Rejected():
-                return await self._conclude(call, "submit", report)
+                return await self._conclude_send(call, "submit", report)
             case NotSent():
                 return await self._send_later(call, report, None)
             case Throttled() if call.guarantees.throttled_is_not_processed:
@@ -338,6 +353,15 @@ class RailActivities:
             return await self._review(call)
         pause = ladder[min(rung, len(ladder)) - 1]
         raise _again("still unknown", max(pause, left) if waits_for_proof else pause)
+
+    async def _conclude_send(
+        self, call: Call, verb: str, report: Accepted | Paid | Rejected
+    ) -> Standing:
+        """Book what is known of a send; what moves nothing has a case, and is asked about on."""
+        standing = await self._conclude(call, verb, report)
+        if standing.state is not _S.SUBMITTING:
+            return standing
+        return await self._unknown(call, "the answer is not this send's, or not this payment's")
 
     async def _conclude(
         self, call: Call, verb: str, report: Accepted | Paid | Rejected
