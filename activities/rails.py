@@ -83,12 +83,8 @@ class RailActivities:
             return await self._unknown(call, "the key may have been forgotten by now")
         call.check_body()
         permit = await self._books.mark_sent(call.attempt.key)
-        if permit.refusal is Unsendable.PAUSED:
-            raise await self._gate.held(payment, HeldBack.PAUSED)
-        if permit.refusal is Unsendable.ENDED:
-            return standing_of(await self._conclusions.payment(payment_id))
         if permit.fence is None:
-            return await self._after_a_lost_try(call, permit.refusal)
+            return await self._not_permitted(call, permit.refusal)
         call = call.permitted(permit.fence)
         if monotonic() - begun > call.terms.policy.partner_call_timeout.total_seconds():
             return await self._unknown(call, HELD_UP)
@@ -196,13 +192,25 @@ class RailActivities:
             raise later
         return now
 
-    async def _after_a_lost_try(self, call: Call, refusal: Unsendable | None) -> Standing:
-        """Find out about a send whose answer nobody kept: the worker died, or took too long.
+    async def _not_permitted(self, call: Call, refusal: Unsendable | None) -> Standing:
+        """Wait, stop, or ask first, where bytes may not leave now.
 
-        Or it was in a life that these books have forgotten, and only its partner tells of it.
+        Raises:
+            ApplicationError: It is paused; Temporal tries again later.
         """
+        if refusal is Unsendable.PAUSED:
+            raise await self._gate.held(call.payment, HeldBack.PAUSED)
+        if refusal is Unsendable.ENDED:
+            return standing_of(await self._conclusions.payment(call.payment.id))
         if refusal is Unsendable.TOLD:
             await self._call_a_person(call)
+        return await self._after_a_lost_try(call)
+
+    async def _after_a_lost_try(self, call: Call) -> Standing:
+        """Find out about a send whose answer nobody kept: the worker died, or took too long.
+
+        Or it was in a life that these books have forgotten, and others tell of it.
+        """
         report: Report = Unknown()
         if call.guarantees.finds_by_reference:
             report = await self._calls.find(call)
