@@ -12,11 +12,20 @@ from datetime import UTC, date, datetime
 from typing import NamedTuple
 
 from activities.effect import check_in_effect, check_not_refused
+from activities.payout_legs import (
+    PaymentMissing,
+    booked_out,
+    captured,
+    gone,
+    partner,
+    released,
+    uncaptured,
+)
+from activities.payout_legs import wallet as wallet
 from activities.terms import Standing
 from bursar.ids import attempt_key
 from bursar.payments import CANCELLABLE, PaymentState
 from bursar.reports import Accepted, Paid, Rejected, RejectionCode
-from ledger import postings
 from ledger.books import Books, Payment
 from ledger.changes import AttemptClosed, CaseOpened, Change, Leg, Move, Written
 
@@ -25,6 +34,9 @@ HELD = frozenset({PaymentState.SUBMITTING, PaymentState.OUTCOME_UNKNOWN, Payment
 
 UNCLAIMED = CANCELLABLE
 """States in which no partner can know the payment, if all is right."""
+
+PAID_OUT = frozenset({PaymentState.SETTLED, PaymentState.RETURNED})
+"""States of a payout that has been paid."""
 
 NEVER_MOVED = frozenset(
     {
@@ -50,7 +62,8 @@ class Evidence:
     value_on: date | None = None
     closes_cases: bool = False
     fence: int | None = None
-    """Given where it holds only as long as nobody else may have sent: see `never_sent`."""
+    """Given where it holds only as long as nobody else may have sent: our own conclusion that
+    nothing left, and a no to one send, which says nothing of a newer one with the same key."""
 
 
 class Conclusion(NamedTuple):
@@ -64,10 +77,6 @@ class Conclusion(NamedTuple):
         """Return where the payment stands."""
         told = {"code": self.code, "partner_ref": self.partner_ref}
         return standing_of(self.payment).model_copy(update=told)
-
-
-class PaymentMissing(RuntimeError):
-    """A step was asked for a payment that the register does not have: a bug, so it waits."""
 
 
 class Conclusions:
@@ -96,8 +105,10 @@ class Conclusions:
             return await self._quarantined(payment, evidence)
         moved = False
         while (written := await self._move(payment, word, evidence)) is not None:
+            before, payment = payment, await self.payment(payment.id)
+            if written.stale and payment.seq == before.seq:  # said of a send that another follows
+                return Conclusion(payment)
             moved |= not written.stale
-            payment = await self.payment(payment.id)
         if await self._contradicts(payment, word, evidence):
             payment = await self.payment(payment.id)
         if evidence.event_row is not None:
@@ -115,7 +126,8 @@ class Conclusions:
         """
         payment = await self.payment(payment_id)
         if payment.state in HELD:
-            await self._fail(payment, _released(payment), "void", code, evidence)
+            legs = released(payment)
+            await self._fail(payment, legs, "void", code, evidence, result="not_sent")
             payment = await self.payment(payment_id)
         failed = payment.state is PaymentState.FAILED
         return standing_of(payment).model_copy(update={"code": code.value if failed else None})
@@ -131,12 +143,16 @@ class Conclusions:
         line = await self._books.note_line(
             partner(payment), word.line_ref, payment.id, "paid", payment.amount_minor
         )
-        if line.payment_id != payment.id:
-            text = f"{evidence.actor} tells one debit, {word.line_ref}, of two payments"
+        is_own = (line.kind, line.payment_id) == ("paid", payment.id)
+        if not is_own:
+            of = line.payment_id or "no payment"
+            text = (
+                f"{evidence.actor} tells of {word.line_ref}, which is noted as {line.kind} of {of}"
+            )
             await self.mismatch(payment, text, evidence, line.payment_id)
         elif not line.fits:
             await self._paid_twice(payment, word.line_ref, evidence)
-        return line.payment_id != payment.id or not line.fits
+        return not (is_own and line.fits)
 
     async def _quarantined(self, payment: Payment, evidence: Evidence) -> Conclusion:
         """Return where a payment stands that a word did not move, since a person has to look."""
@@ -154,10 +170,11 @@ class Conclusions:
             case Paid() if accepted:
                 return await self._settle(payment, word.partner_ref, evidence)
             case Rejected() if held:
-                return await self._fail(payment, _released(payment), "void", word.code, evidence)
+                return await self._fail(payment, released(payment), "void", word.code, evidence)
             case Rejected() if accepted:
-                legs = _uncaptured(payment)
-                return await self._fail(payment, legs, "uncapture", word.code, evidence)
+                return await self._fail(
+                    payment, uncaptured(payment), "uncapture", word.code, evidence
+                )
         return None
 
     async def _contradicts(self, payment: Payment, word: Word, evidence: Evidence) -> bool:
@@ -165,10 +182,10 @@ class Conclusions:
         state, actor = payment.state, evidence.actor
         if isinstance(word, Paid) and state in NEVER_MOVED:
             await self._paid_after_no(payment, evidence)
-        elif isinstance(word, Accepted | Paid) and state in UNCLAIMED:
-            detail = f"{actor} knows a payment that is only {state} here"
+        elif isinstance(word, Accepted | Paid) and (state in UNCLAIMED or _ended_by_us(payment)):
+            detail = f"{actor} knows a payment that is {state} here"
             await self.open_case(payment, "contradiction", detail, evidence)
-        elif isinstance(word, Rejected) and state in {PaymentState.SETTLED, PaymentState.RETURNED}:
+        elif isinstance(word, Rejected) and state in PAID_OUT and not _is_late(payment, evidence):
             detail = f"{actor} says no after {state}"
             await self.open_case(payment, "contradiction", detail, evidence)
         else:
@@ -179,36 +196,25 @@ class Conclusions:
         self, payment: Payment, ref: str | None, result: str, evidence: Evidence
     ) -> Written:
         ordinal = _ordinal(payment)
-        legs = postings.capture(
-            hold_key(payment.id),
-            wallet(payment),
-            partner(payment),
-            payment.currency,
-            amount_minor=payment.amount_minor,
-            fee_minor=payment.fee_minor,
-        )
         return await self._write(
             payment,
             "capture",
             ordinal,
             evidence,
             PaymentState.SUBMITTED,
-            legs,
+            captured(payment),
             AttemptClosed(key=attempt_key(payment.id, ordinal), result=result, partner_ref=ref),
         )
 
     async def _settle(self, payment: Payment, ref: str | None, evidence: Evidence) -> Written:
         ordinal = _ordinal(payment)
-        legs = postings.settle(
-            partner(payment), payment.currency, amount_minor=payment.amount_minor
-        )
         return await self._write(
             payment,
             "settle",
             ordinal,
             evidence,
             PaymentState.SETTLED,
-            legs,
+            booked_out(payment),
             AttemptClosed(key=attempt_key(payment.id, ordinal), result="paid", partner_ref=ref),
         )
 
@@ -219,14 +225,19 @@ class Conclusions:
         kind: str,
         code: str | None,
         evidence: Evidence,
+        *,
+        result: str = "rejected",
     ) -> Written:
-        """End a payment by the partner's definite no; a cancel that it granted is `cancelled`."""
+        """End a payment by the partner's definite no; a cancel that it granted is `cancelled`.
+
+        Another `result` says that it is a conclusion of ours or of people: the partner said no no.
+        """
         ordinal = _ordinal(payment)
         granted = kind == "uncapture" and code == RejectionCode.CANCELLED
         after = PaymentState.CANCELLED if granted else PaymentState.FAILED
         attempt = AttemptClosed(
             key=attempt_key(payment.id, ordinal),
-            result="rejected",
+            result="never_moved" if evidence.closes_cases else result,
             code=code,
             fence=evidence.fence,
         )
@@ -294,9 +305,7 @@ class Conclusions:
                 actor=evidence.actor,
                 reason=reason,
                 payment_id=payment.id,
-                legs=postings.paid_after_failed(
-                    partner(payment), payment.currency, amount_minor=payment.amount_minor
-                ),
+                legs=gone(payment),
                 effective_on=evidence.value_on or today(),
                 evidence_id=evidence.id,
                 case=case,
@@ -341,48 +350,21 @@ def standing_of(payment: Payment) -> Standing:
     return Standing(payment_id=payment.id, state=payment.state, open_cases=payment.open_cases)
 
 
-def hold_key(payment_id: str) -> str:
-    """Return the key of the change that holds a payment's money."""
-    return f"{payment_id}/hold"
-
-
-def wallet(payment: Payment) -> str:
-    """Return the account that pays."""
-    request = payment.request
-    return str(request["account"] if "account" in request else request["source"])
-
-
-def partner(payment: Payment) -> str:
-    """Return the partner of a payout."""
-    if payment.partner is None:
-        raise PaymentMissing(f"{payment.id} has no partner")
-    return payment.partner
-
-
 def today() -> date:
     """Return the day (UTC) that a change without a partner's value date counts for."""
     return datetime.now(UTC).date()
 
 
-def _released(payment: Payment) -> tuple[Leg, ...]:
-    return postings.void(
-        hold_key(payment.id),
-        wallet(payment),
-        payment.currency,
-        amount_minor=payment.amount_minor,
-        fee_minor=payment.fee_minor,
-    )
+def _ended_by_us(payment: Payment) -> bool:
+    """Tell whether a payment has ended without having moved, and no partner has said so."""
+    said_no = bool(payment.attempts) and payment.attempts[-1].result == "rejected"
+    return payment.state in NEVER_MOVED and not said_no
 
 
-def _uncaptured(payment: Payment) -> tuple[Leg, ...]:
-    return postings.uncapture(
-        wallet(payment),
-        partner(payment),
-        payment.currency,
-        amount_minor=payment.amount_minor,
-        fee_minor=payment.fee_minor,
-        hold_key=hold_key(payment.id),
-    )
+def _is_late(payment: Payment, evidence: Evidence) -> bool:
+    """Tell whether evidence of one send comes when a newer one was permitted."""
+    fence = payment.attempts[-1].fence if payment.attempts else 0
+    return evidence.fence is not None and evidence.fence < fence
 
 
 def _ordinal(payment: Payment) -> int:

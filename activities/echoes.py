@@ -42,7 +42,7 @@ def mismatch_of(payment: Payment, stored: StoredEvent) -> Mismatch | None:
     if owner not in (None, payment.id):
         return Mismatch(f"the event carries the partner's name of {owner}", owner)
     if _names_another(payment, event):
-        return Mismatch("the event says no to another payout than the partner has accepted")
+        return Mismatch("the event is of another payout than the partner has accepted")
     return None
 
 
@@ -67,9 +67,14 @@ def _payee(payment: Payment) -> str:
 
 
 def _names_another(payment: Payment, event: PartnerEvent) -> bool:
-    """Tell whether a no, which gives money back, is about something else than was accepted."""
+    """Tell whether an event is about something else than was accepted, as long as that is open.
+
+    A no to it would give money back, and a yes to it is a second payout. Of money that has left,
+    its line says whose it is.
+    """
     open_states = HELD | {PaymentState.SUBMITTED}
     attempts = payment.attempts
-    if event.kind is not EventKind.FAILED or payment.state not in open_states or not attempts:
+    may_differ = event.kind not in {EventKind.FAILED, EventKind.ACCEPTED}
+    if may_differ or payment.state not in open_states or not attempts:
         return False
     return attempts[-1].partner_ref not in (None, "", event.partner_ref)

@@ -139,9 +139,13 @@ class EventActivities:
         legs = postings.deposit(
             owner, event.partner, event.currency, amount_minor=event.amount_minor
         )
+        line = await self._strays.noted(stored, "deposit")
+        if line.kind != "deposit":
+            await self._strays.follow(stored, line, told=owner)
+            return False
         written = await self._strays.write(stored, "deposit", legs)
-        if written.refusal:  # the account was closed in the meantime
-            await self._strays.book(stored)
+        if written.refusal:  # the account is closed
+            await self._strays.suspend(stored, None, "its account takes nothing")
         return not written.refusal
 
     async def _apply(self, payment: Payment, stored: StoredEvent) -> Conclusion:
@@ -173,11 +177,11 @@ class EventActivities:
         return Conclusion(await self._conclusions.payment(payment.id))
 
     async def _owner(self, event: PartnerEvent) -> WalletPath | None:
-        """Return the account that a credit names, if we have it in that currency."""
+        """Return the account that a credit names, if we have it in that currency; open or not."""
         if event.reference is None or not event.reference.startswith("wallet/"):
             return None
         account = await self._books.account(event.reference)
-        fits = account is not None and account.currency == event.currency and not account.closed
+        fits = account is not None and account.currency == event.currency
         return event.reference if fits else None
 
     async def _event(self, row: EventRow) -> StoredEvent:

@@ -10,9 +10,10 @@ from typing import TypeVar
 from pydantic import ValidationError
 from temporalio import activity
 
-from activities.conclusions import Conclusions, standing_of, today, wallet
+from activities.conclusions import Conclusions, standing_of, today
 from activities.decisions import Decisions
 from activities.gate import Gate
+from activities.payout_legs import wallet
 from activities.rules import Rules
 from activities.terms import Acted, Note, NotOpened, Opened, Opening, Standing, Terms, Wish
 from bursar.actions import Answer, Verdict

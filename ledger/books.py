@@ -85,6 +85,8 @@ class Unsendable(StrEnum):
 
     SENT = "sent"
     """An earlier permission may be in use: ask the partner first."""
+    TOLD = "told"
+    """Its partner has told of it before it was sent for the first time: ask the partner first."""
     ENDED = "ended"
     """The payment or the attempt is past sending."""
     PAUSED = "paused"

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from bursar.errors import ContentConflict
 from bursar.ids import payment_of
 from bursar.payments import PaymentState
-from bursar.reports import PartnerEvent
+from bursar.reports import EventKind, PartnerEvent
 from ledger.accounts import side
 from ledger.books import (
     Account,
@@ -86,11 +86,22 @@ class MemoryBooks(MemoryActs, MemoryEvidence):
         refusal = self._unsendable(row)
         if refusal is not None:
             return Permit(fence=None, refusal=refusal)
-        now, fence = self.clock(), row.fence + 1
+        now = self.clock()
+        told_at = self._told_at(row.payment_id) if row.first_sent_at is None else None
+        if told_at is not None:
+            self.change_attempt(attempt_key, sent_at=now, first_sent_at=told_at)
+            return Permit(fence=None, refusal=Unsendable.TOLD)
+        fence = row.fence + 1
         self.change_attempt(
             attempt_key, sent_at=now, first_sent_at=row.first_sent_at or now, fence=fence
         )
         return Permit(fence=fence, refusal=None)
+
+    def _told_at(self, payment_id: str) -> datetime | None:
+        """Return when a partner has first told that it has a payment; None: it has not."""
+        told = {EventKind.ACCEPTED, EventKind.PAID}
+        mine = (row for row in self.events.values() if row.payment_id == payment_id)
+        return min((row.received_at for row in mine if row.event.kind in told), default=None)
 
     def _unsendable(self, row: AttemptRow) -> Unsendable | None:
         payment = self.payments[row.payment_id]

@@ -40,11 +40,11 @@ class PostgresEvidence:
         self._pool = pool
 
     async def note_line(
-        self, partner: str, line_ref: str, payment_id: str, kind: LineKind, amount_minor: int
+        self, partner: str, line_ref: str, payment_id: str | None, kind: LineKind, amount_minor: int
     ) -> PartnerLine:
         """Note a movement, and return how it was judged the first time."""
         rows = await self._rows(
-            "select * from note_line_v1($1, $2, $3, $4, $5)",
+            "select * from note_line_v2($1, $2, $3, $4, $5)",
             partner,
             line_ref,
             payment_id,
