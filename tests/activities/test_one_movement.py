@@ -20,10 +20,11 @@ from tests.activities.telling import (
     balance,
     cases,
     store,
+    settled,
     submitted,
     take,
 )
-from tests.activities.test_money_evidence import FOUND, FUNDS, GONE, NOSTRO, breaks, settled, state
+from tests.activities.test_money_evidence import FOUND, FUNDS, GONE, NOSTRO, breaks, state
 from tests.ledger.driving import ACME, Driver
 
 S = PaymentState
@@ -35,7 +36,7 @@ def a_credit(event_id: str, to: str = LATE) -> PartnerEvent:
     return an_event(CREDIT, event_id, reference=to, line_ref="bl_1", partner_ref=None)
 
 
-def a_return(event_id: str, **more: object) -> PartnerEvent:
+def a_return(event_id: str, **more: Any) -> PartnerEvent:
     return an_event(
         BACK, event_id, line_ref="bl_1", fee_minor=0, payment_amount_minor=AMOUNT, **more
     )
