@@ -19,8 +19,8 @@ from tests.activities.telling import (
     an_event,
     balance,
     cases,
-    store,
     settled,
+    store,
     submitted,
     take,
 )
