@@ -23,6 +23,7 @@ from pathlib import Path
 import asyncpg
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from sqlalchemy.exc import SQLAlchemyError
 
 from bursar.faults import settings_fault
 from ledger.archive_file import Contents, Damaged, Period
@@ -73,7 +74,8 @@ async def run(archive: Archive, asked: argparse.Namespace) -> bool:
         contents = await archive_one(archive, period, asked)
         _say(
             f"period {period.number}: {contents.transactions:,} transactions with"
-            f" {contents.entries:,} entries are in {asked.directory / period.file_name}"
+            f" {contents.entries:,} entries are in {asked.directory / period.file_name},"
+            f" SHA-256 {contents.sha256}"
         )
     return True
 
@@ -185,7 +187,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (Refused, Damaged) as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except (OSError, SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         sys.stderr.write(f"It could not be done: {error}\n")
         return 2
 

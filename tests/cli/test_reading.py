@@ -39,6 +39,18 @@ def test_show_tells_everything_of_a_payout(connected: Cli, gateway: SmallGateway
     assert "\x1b" not in ended.out  # the partner's words hold one
 
 
+def test_show_names_the_file_that_has_what_is_archived(
+    connected: Cli, gateway: SmallGateway
+) -> None:
+    view = sample.payout("po_1")
+    gone = {"entries": (), "archived_in": "entries-0001.jsonl.gz"}
+    postings = tuple(posting.model_copy(update=gone) for posting in view.postings)
+    gateway.payments["po_1"] = view.model_copy(update={"postings": postings})
+    told = connected("payouts", "show", "po_1").out
+    assert "archived in entries-0001.jsonl.gz" in told
+    assert "-1,251.25 EUR" not in told
+
+
 def test_show_as_json_is_the_gateways_view(connected: Cli, gateway: SmallGateway) -> None:
     gateway.payments["po_1"] = sample.payout("po_1")
     ended = connected("payouts", "show", "po_1", "--json")

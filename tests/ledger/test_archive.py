@@ -24,6 +24,7 @@ from ledger.changes import Refusal
 from ledger.reading import Reader
 from tests.ledger.driving import ACME, ZENITH, Driver, driving, live_every_life
 from tests.ledger.steps import breaks, until
+from tests.ledger.test_export import PROGRAMS, balances_by, our_balances
 from tests.ledger.test_periods import WIDTH, go_to, parts
 
 ROOT = Path(__file__).parents[2]
@@ -161,14 +162,16 @@ async def test_the_export_begins_with_what_was_carried_forward(
 ) -> None:
     await archived(admin_url, tmp_path)
     reader = Reader(admin_url)
-    try:
-        journal = "".join([piece async for piece in reader.export("hledger")])
-    finally:
-        await reader.aclose()
-    assert "; before: entries-0001-1-9999999.jsonl.gz" in journal
-    assert "* carried forward\n" in journal
-    assert "(po_straddling/settle/1)" in journal
-    assert "po_returned" not in journal
+    for program in PROGRAMS:
+        journal = "".join([piece async for piece in reader.export(program)])
+        assert "; before: entries-0001-1-9999999.jsonl.gz" in journal
+        assert "* carried forward\n" in journal
+        assert "(po_straddling/settle/1)" in journal
+        assert "po_returned" not in journal
+        file = tmp_path / f"journal.{program}"
+        file.write_text(journal)
+        assert balances_by(program, file) == await our_balances(reader)
+    await reader.aclose()
 
 
 def start(admin_url: str, directory: Path) -> subprocess.Popen[str]:
