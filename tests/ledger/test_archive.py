@@ -195,6 +195,27 @@ async def killed(run: subprocess.Popen[str], owner: asyncpg.Connection) -> None:
     await until(lambda: owner.fetchval(NOTHING_LEFT))
 
 
+async def kill_at(
+    locks: dict[str, str],
+    stoppers: list[asyncpg.Connection],
+    owner: asyncpg.Connection,
+    admin_url: str,
+    directory: Path,
+) -> None:
+    """Start a run, let it come to each lock in turn, and kill it as it waits for the last one."""
+    run = None
+    for stopper, (table, mode) in zip(stoppers, locks.items(), strict=False):
+        await stopper.execute(f"begin; lock table only {table} in {mode} mode")
+        if run is not None:
+            await stoppers[0].execute("rollback")
+        run = run or start(admin_url, directory)
+        await until(partial(owner.fetchval, WAITS_FOR, table))
+    assert run is not None
+    await killed(run, owner)
+    for stopper in stoppers:
+        await stopper.execute("rollback")
+
+
 async def test_a_run_that_is_killed_at_any_step_is_run_again_and_nothing_is_lost(
     driver: Driver,
     admin_url: str,
@@ -205,40 +226,27 @@ async def test_a_run_that_is_killed_at_any_step_is_run_again_and_nothing_is_lost
 ) -> None:
     entries = await owner.fetchval("select count(*) from entries")
     stoppers = [await asyncpg.connect(admin_url) for _ in range(2)]
-    # It waits to close the period, and then to read what it writes; and to take it out.
-    steps: tuple[dict[str, str], ...] = (
-        {"entries_1": "row exclusive", "accounts": "access exclusive"},
-        {"entries": "access share"},
-    )
-    for locks in steps:
-        run = None
-        for stopper, (table, mode) in zip(stoppers, locks.items(), strict=False):
-            await stopper.execute(f"begin; lock table only {table} in {mode} mode")
-            if run is not None:
-                await stoppers[0].execute("rollback")
-            run = run or start(admin_url, tmp_path)
-            await until(partial(owner.fetchval, WAITS_FOR, table))
-        assert run is not None
-        await killed(run, owner)
-        for stopper in stoppers:
-            await stopper.execute("rollback")
+    for locks in (
+        {"entries_1": "row exclusive", "accounts": "access exclusive"},  # to close it; to read it
+        {"entries": "access share"},  # to take it out
+    ):
+        await kill_at(locks, stoppers, owner, admin_url, tmp_path)
         assert await owner.fetchval("select count(*) from entries") == entries
         assert await breaks(admin_url) == []
     for stopper in stoppers:
         await stopper.close()
     monkeypatch.setenv("BURSAR_DATABASE_ADMIN_URL", admin_url)
-    for says in ("period 1: 19 transactions", "period 2: stays: it goes on"):
-        assert await asyncio.to_thread(main, ["run", str(tmp_path), "--older-than", "0"]) == 0
-        assert says in capsys.readouterr().out
-    (file,) = os.listdir(tmp_path)
-    assert file == "entries-0001-1-9999999.jsonl.gz"
+    file = "entries-0001-1-9999999.jsonl.gz"
     for command, says in (
+        (["run", str(tmp_path), "--older-than", "0"], "period 1: 19 transactions"),
+        (["run", str(tmp_path), "--older-than", "0"], "period 2: stays: it goes on"),
         (["verify", str(tmp_path / file)], "as it was archived, to the last byte"),
         (["drop", str(tmp_path)], "period 1: its table is dropped"),
         (["show"], f"in {file}; its table is dropped\nperiod 2: transactions 10,000,000 to"),
     ):
         assert await asyncio.to_thread(main, command) == 0
         assert says in capsys.readouterr().out
+    assert os.listdir(tmp_path) == [file]
     assert await breaks(admin_url) == []
 
 
