@@ -75,6 +75,26 @@ def parser() -> argparse.ArgumentParser:
         epilog="Exit status: 0 nothing is wrong, 1 something is, 2 it could not be checked.",
     )
     options.add_argument("--books-url", required=True, help="postgresql://… of a reading login")
+    _name_files(options)
+    options.add_argument("--temporal", metavar="ADDRESS", help="host:port of Temporal's frontend")
+    options.add_argument("--namespace", default="bursar", help="default: bursar")
+    options.add_argument("--json", action="store_true", help="one JSON object as the last line")
+    options.add_argument(
+        "--since",
+        type=_moment,
+        metavar="MOMENT",
+        help="ISO 8601: judge what there is news of since",
+    )
+    options.add_argument(
+        "--grace-seconds",
+        type=float,
+        default=GRACE_SECONDS,
+        help="how young something may be to be still on its way (default: 60; 0 when all is quiet)",
+    )
+    return options
+
+
+def _name_files(options: argparse.ArgumentParser) -> None:
     options.add_argument(
         "--bank",
         action="append",
@@ -100,22 +120,6 @@ def parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="the rules (TOML) that were in force when the payments opened",
     )
-    options.add_argument("--temporal", metavar="ADDRESS", help="host:port of Temporal's frontend")
-    options.add_argument("--namespace", default="bursar", help="default: bursar")
-    options.add_argument("--json", action="store_true", help="one JSON object as the last line")
-    options.add_argument(
-        "--since",
-        type=_moment,
-        metavar="MOMENT",
-        help="ISO 8601: judge what there is news of since",
-    )
-    options.add_argument(
-        "--grace-seconds",
-        type=float,
-        default=GRACE_SECONDS,
-        help="how young something may be to be still on its way (default: 60; 0 when all is quiet)",
-    )
-    return options
 
 
 def _bank(text: str) -> tuple[str, Path]:

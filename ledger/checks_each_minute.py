@@ -40,7 +40,10 @@ _OWN_TRANSIT = """
     select id as place, format('%s: %s of it in the books, %s submitted', path,
            coalesce(o.amount, 0), coalesce(x.amount, 0)) as detail
       from expected x full join actual o using (id, path)
-     where coalesce(x.amount, 0) <> coalesce(o.amount, 0)"""
+     where coalesce(x.amount, 0) <> coalesce(o.amount, 0)
+       and not exists (select from transactions t  -- Had it not ended, nothing of it was archived.
+                        where t.payment_id = coalesce(x.id, o.id)
+                          and t.id < (select id from live_from))"""
 
 _BOOKS, _JOURNAL, _PAYMENTS = Part.BOOKS, Part.JOURNAL, Part.PAYMENTS
 

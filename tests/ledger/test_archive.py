@@ -21,6 +21,7 @@ from ledger.archive import main
 from ledger.archive_file import Contents, Damaged, Period
 from ledger.archiving import Archive, Refused
 from ledger.changes import Refusal
+from ledger.oversight import Oversight
 from ledger.reading import Reader
 from tests.ledger.driving import ACME, ZENITH, Driver, driving, live_every_life
 from tests.ledger.steps import breaks, until
@@ -146,6 +147,20 @@ async def test_a_closing_balance_that_was_altered_is_found_by_the_checks(
     assert all(ACME in each for each in found)
     assert "balances_equal_entries" in found[0]
     assert "running_balances" in found[1]
+
+
+async def test_a_round_over_what_is_new_goes_on_from_the_archive(
+    driver: Driver, books_url: str, admin_url: str, tmp_path: Path
+) -> None:
+    reader = Reader(books_url)
+    async with Oversight.open(books_url) as oversight:
+        await oversight.record_round(await reader.check_round(full=True))
+        await archived(admin_url, tmp_path)
+        await driver.give_back("po_straddling")
+        await driver.settle_whole_payout("po_after")
+        report = (await reader.check_round(full=False)).report
+    await reader.aclose()
+    assert (report.scope, report.transactions, report.breaks) == ("since_last", 5, ())
 
 
 async def test_what_comes_back_after_the_archive_is_booked_and_counted(
