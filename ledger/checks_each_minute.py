@@ -53,7 +53,7 @@ EACH_MINUTE: Mapping[str, EachMinute] = {
     ),
     "running_balances": EachMinute(_JOURNAL),
     "transactions_balance": EachMinute(_JOURNAL),
-    "currencies_agree": EachMinute(_JOURNAL),
+    "currencies_agree": EachMinute(_JOURNAL, "an account without new entries"),
     "entries_have_transactions": EachMinute(
         _JOURNAL, "an entry of no transaction whose number is not among the new ones"
     ),
