@@ -65,13 +65,19 @@ class Calls:
         self._partners = partners
         self._conclusions = Conclusions(books)
 
-    async def open(self, payment: Payment) -> Call:
-        """Return the call that a payment's newest attempt is about."""
-        row = (await self._books.attempts(payment.id))[-1]
+    def open(self, payment: Payment, made: Attempt | None = None) -> Call:
+        """Return the call that a payment's newest attempt is about; `made` where it was just made.
+
+        Raises:
+            ContentChanged: See `attempt_of`.
+        """
+        row = payment.attempts[-1]
+        if made is None or made.key != row.key:
+            made = attempt_of(payment, row.ordinal)
         return Call(
             payment=payment,
             partner=self._partners[row.partner],
-            attempt=attempt_of(payment, row.ordinal),
+            attempt=made,
             row=row,
             terms=Terms.model_validate(payment.terms),
         )

@@ -7,24 +7,36 @@ of its own, so it may be repeated, and raced, without harm.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from typing import NamedTuple
 
 from activities.effect import check_in_effect, check_not_refused
+from activities.payout_legs import (
+    PaymentMissing,
+    booked_out,
+    captured,
+    gone,
+    partner,
+    released,
+    uncaptured,
+)
+from activities.payout_legs import wallet as wallet
 from activities.terms import Standing
 from bursar.ids import attempt_key
 from bursar.payments import CANCELLABLE, PaymentState
 from bursar.reports import Accepted, Paid, Rejected, RejectionCode
-from ledger import postings
 from ledger.books import Books, Payment
-from ledger.changes import AttemptClosed, CaseOpened, Change, Leg, Move
+from ledger.changes import AttemptClosed, CaseOpened, Change, Leg, Move, Written
 
 HELD = frozenset({PaymentState.SUBMITTING, PaymentState.OUTCOME_UNKNOWN, PaymentState.IN_REVIEW})
 """States in which the attempt is out and the money is held."""
 
 UNCLAIMED = CANCELLABLE
 """States in which no partner can know the payment, if all is right."""
+
+PAID_OUT = frozenset({PaymentState.SETTLED, PaymentState.RETURNED})
+"""States of a payout that has been paid."""
 
 NEVER_MOVED = frozenset(
     {
@@ -50,11 +62,21 @@ class Evidence:
     value_on: date | None = None
     closes_cases: bool = False
     fence: int | None = None
-    """Given where it holds only as long as nobody else may have sent: see `never_sent`."""
+    """Given where it holds only as long as nobody else may have sent: our own conclusion that
+    nothing left, and a no to one send, which says nothing of a newer one with the same key."""
 
 
-class PaymentMissing(RuntimeError):
-    """A step was asked for a payment that the register does not have: a bug, so it waits."""
+class Conclusion(NamedTuple):
+    """What came of a word: the payment as it stands then, and what its standing says beside."""
+
+    payment: Payment
+    code: str | None = None
+    partner_ref: str | None = None
+
+    def standing(self) -> Standing:
+        """Return where the payment stands."""
+        told = {"code": self.code, "partner_ref": self.partner_ref}
+        return standing_of(self.payment).model_copy(update=told)
 
 
 class Conclusions:
@@ -70,30 +92,28 @@ class Conclusions:
             raise PaymentMissing(payment_id)
         return payment
 
-    async def conclude(self, payment_id: str, word: Word, evidence: Evidence) -> Standing:
-        """Book what a word proves, whatever the payment's state; return where it stands then."""
-        if isinstance(word, Paid) and await self._is_no_first_debit(payment_id, word, evidence):
-            return await self._quarantined(payment_id, evidence)
-        steps: dict[type[Word], Callable[[Payment, Evidence], Awaitable[bool]]] = {
-            Accepted: lambda payment, ev: self._accepted(payment, _ref(word), ev),
-            Paid: lambda payment, ev: self._paid(payment, _ref(word), ev),
-            Rejected: lambda payment, ev: self._rejected(payment, _code(word), ev),
-        }
-        step = steps[type(word)]
-        decided = False
-        while await step(payment := await self.payment(payment_id), evidence):
-            decided = True  # it has moved, by us or by another: look again until nothing is left
+    async def conclude(self, payment: Payment, word: Word, evidence: Evidence) -> Conclusion:
+        """Book what a word proves, whatever the payment's state.
+
+        Args:
+            payment: As it was read last. Each change judges that once more in its own commit, so
+                where it has moved meanwhile nothing is written, and the word is judged anew.
+            word: What the partner says, or what people have found out.
+            evidence: Who says it, and where that can be read again.
+        """
+        if isinstance(word, Paid) and await self._is_no_first_debit(payment, word, evidence):
+            return await self._quarantined(payment, evidence)
+        moved = False
+        while (written := await self._move(payment, word, evidence)) is not None:
+            before, payment = payment, await self.payment(payment.id)
+            if written.stale and payment.seq == before.seq:  # said of a send that another follows
+                return Conclusion(payment)
+            moved |= not written.stale
+        if await self._contradicts(payment, word, evidence):
+            payment = await self.payment(payment.id)
         if evidence.event_row is not None:
             await self._books.set_event_aside(evidence.event_row, f"known: {payment.state}")
-        if not decided:
-            payment = await self.payment(payment_id)  # the word may have opened a case
-        return Standing(
-            payment_id=payment_id,
-            state=payment.state,
-            code=_code(word) if decided else None,
-            partner_ref=_ref(word),
-            open_cases=payment.open_cases,
-        )
+        return Conclusion(payment, code=_code(word) if moved else None, partner_ref=_ref(word))
 
     async def never_sent(
         self, payment_id: str, code: RejectionCode, evidence: Evidence
@@ -106,114 +126,95 @@ class Conclusions:
         """
         payment = await self.payment(payment_id)
         if payment.state in HELD:
-            await self._fail(payment, _released(payment), "void", code, evidence)
+            legs = released(payment)
+            await self._fail(payment, legs, "void", code, evidence, result="not_sent")
             payment = await self.payment(payment_id)
         failed = payment.state is PaymentState.FAILED
         return standing_of(payment).model_copy(update={"code": code.value if failed else None})
 
-    async def _is_no_first_debit(self, payment_id: str, word: Paid, evidence: Evidence) -> bool:
+    async def _is_no_first_debit(self, payment: Payment, word: Paid, evidence: Evidence) -> bool:
         """Tell whether a debit is another than this payment's one, and then give it to a person.
 
         The first line that a partner names is the payment, whatever its state says by then. One
         that is not handed over yet notes none: it may still be handed over, and find it paid.
         """
-        payment = await self.payment(payment_id)
         if word.line_ref is None or payment.state in UNCLAIMED:
             return False
         line = await self._books.note_line(
             partner(payment), word.line_ref, payment.id, "paid", payment.amount_minor
         )
-        if line.payment_id != payment.id:
-            text = f"{evidence.actor} tells one debit, {word.line_ref}, of two payments"
+        is_own = (line.kind, line.payment_id) == ("paid", payment.id)
+        if not is_own:
+            of = line.payment_id or "no payment"
+            text = (
+                f"{evidence.actor} tells of {word.line_ref}, which is noted as {line.kind} of {of}"
+            )
             await self.mismatch(payment, text, evidence, line.payment_id)
         elif not line.fits:
             await self._paid_twice(payment, word.line_ref, evidence)
-        return line.payment_id != payment.id or not line.fits
+        return not (is_own and line.fits)
 
-    async def _quarantined(self, payment_id: str, evidence: Evidence) -> Standing:
+    async def _quarantined(self, payment: Payment, evidence: Evidence) -> Conclusion:
         """Return where a payment stands that a word did not move, since a person has to look."""
         if evidence.event_row is not None:
             await self._books.set_event_aside(evidence.event_row, "a person has a case of it")
-        return standing_of(await self.payment(payment_id))
+        return Conclusion(await self.payment(payment.id))
 
-    async def _accepted(self, payment: Payment, ref: str | None, evidence: Evidence) -> bool:
-        """Capture the hold, where it still stands."""
-        if payment.state in HELD:
-            await self._capture(payment, ref, "accepted", evidence)
-            return True
-        await self._case_if_unclaimed(payment, evidence)
-        return False
+    async def _move(self, payment: Payment, word: Word, evidence: Evidence) -> Written | None:
+        """Take the one step that a word proves in the payment's state; None: there is none."""
+        held, accepted = payment.state in HELD, payment.state is PaymentState.SUBMITTED
+        match word:
+            case Accepted() | Paid() if held:  # what is paid is captured first, then settled
+                result = "paid" if isinstance(word, Paid) else "accepted"
+                return await self._capture(payment, word.partner_ref, result, evidence)
+            case Paid() if accepted:
+                return await self._settle(payment, word.partner_ref, evidence)
+            case Rejected() if held:
+                return await self._fail(payment, released(payment), "void", word.code, evidence)
+            case Rejected() if accepted:
+                return await self._fail(
+                    payment, uncaptured(payment), "uncapture", word.code, evidence
+                )
+        return None
 
-    async def _paid(self, payment: Payment, ref: str | None, evidence: Evidence) -> bool:
-        """Capture if need be, then settle; money that has left after a no goes to suspense."""
-        if payment.state in HELD:
-            await self._capture(payment, ref, "paid", evidence)
-            return True
-        if payment.state is PaymentState.SUBMITTED:
-            await self._settle(payment, ref, evidence)
-            return True
-        if payment.state in NEVER_MOVED:
+    async def _contradicts(self, payment: Payment, word: Word, evidence: Evidence) -> bool:
+        """Call a person where a word cannot be true of the payment; tell whether it was so."""
+        state, actor = payment.state, evidence.actor
+        if isinstance(word, Paid) and state in NEVER_MOVED:
             await self._paid_after_no(payment, evidence)
-        await self._case_if_unclaimed(payment, evidence)
-        return False
-
-    async def _rejected(self, payment: Payment, code: str | None, evidence: Evidence) -> bool:
-        """Give the money back, out of the hold or out of transit; never after it was paid."""
-        if payment.state in HELD:
-            await self._fail(payment, _released(payment), "void", code, evidence)
-            return True
-        if payment.state is PaymentState.SUBMITTED:
-            await self._fail(payment, _uncaptured(payment), "uncapture", code, evidence)
-            return True
-        if payment.state in {PaymentState.SETTLED, PaymentState.RETURNED}:
-            await self.open_case(
-                payment,
-                "contradiction",
-                f"{evidence.actor} says no after {payment.state}",
-                evidence,
-            )
-        return False
-
-    async def _case_if_unclaimed(self, payment: Payment, evidence: Evidence) -> None:
-        """Call a person when a partner knows a payment that we have never handed over."""
-        if payment.state in UNCLAIMED:
-            detail = f"{evidence.actor} knows a payment that is only {payment.state} here"
+        elif isinstance(word, Accepted | Paid) and (state in UNCLAIMED or _ended_by_us(payment)):
+            detail = f"{actor} knows a payment that is {state} here"
             await self.open_case(payment, "contradiction", detail, evidence)
+        elif isinstance(word, Rejected) and state in PAID_OUT and not _is_late(payment, evidence):
+            detail = f"{actor} says no after {state}"
+            await self.open_case(payment, "contradiction", detail, evidence)
+        else:
+            return False
+        return True
 
     async def _capture(
         self, payment: Payment, ref: str | None, result: str, evidence: Evidence
-    ) -> None:
-        ordinal = await self._ordinal(payment)
-        legs = postings.capture(
-            hold_key(payment.id),
-            wallet(payment),
-            partner(payment),
-            payment.currency,
-            amount_minor=payment.amount_minor,
-            fee_minor=payment.fee_minor,
-        )
-        await self._write(
+    ) -> Written:
+        ordinal = _ordinal(payment)
+        return await self._write(
             payment,
             "capture",
             ordinal,
             evidence,
             PaymentState.SUBMITTED,
-            legs,
+            captured(payment),
             AttemptClosed(key=attempt_key(payment.id, ordinal), result=result, partner_ref=ref),
         )
 
-    async def _settle(self, payment: Payment, ref: str | None, evidence: Evidence) -> None:
-        ordinal = await self._ordinal(payment)
-        legs = postings.settle(
-            partner(payment), payment.currency, amount_minor=payment.amount_minor
-        )
-        await self._write(
+    async def _settle(self, payment: Payment, ref: str | None, evidence: Evidence) -> Written:
+        ordinal = _ordinal(payment)
+        return await self._write(
             payment,
             "settle",
             ordinal,
             evidence,
             PaymentState.SETTLED,
-            legs,
+            booked_out(payment),
             AttemptClosed(key=attempt_key(payment.id, ordinal), result="paid", partner_ref=ref),
         )
 
@@ -224,18 +225,25 @@ class Conclusions:
         kind: str,
         code: str | None,
         evidence: Evidence,
-    ) -> None:
-        """End a payment by the partner's definite no; a cancel that it granted is `cancelled`."""
-        ordinal = await self._ordinal(payment)
+        *,
+        result: str = "rejected",
+    ) -> Written:
+        """End a payment by the partner's definite no; a cancel that it granted is `cancelled`.
+
+        Another `result` says that it is a conclusion of ours or of people: the partner said no no.
+        """
+        ordinal = _ordinal(payment)
         granted = kind == "uncapture" and code == RejectionCode.CANCELLED
         after = PaymentState.CANCELLED if granted else PaymentState.FAILED
         attempt = AttemptClosed(
             key=attempt_key(payment.id, ordinal),
-            result="rejected",
+            result="never_moved" if evidence.closes_cases else result,
             code=code,
             fence=evidence.fence,
         )
-        await self._write(payment, kind, ordinal, evidence, after, legs, attempt, reason=code)
+        return await self._write(
+            payment, kind, ordinal, evidence, after, legs, attempt, reason=code
+        )
 
     async def _write(
         self,
@@ -247,7 +255,7 @@ class Conclusions:
         legs: tuple[Leg, ...],
         attempt: AttemptClosed,
         reason: str | None = None,
-    ) -> None:
+    ) -> Written:
         written = await self._books.write(
             Change(
                 key=f"{payment.id}/{kind}/{ordinal}",
@@ -264,6 +272,7 @@ class Conclusions:
             )
         )
         check_in_effect(written, payment)
+        return written
 
     async def _paid_after_no(self, payment: Payment, evidence: Evidence) -> None:
         """Book money that left although the payment had ended without: suspense, and a case."""
@@ -296,9 +305,7 @@ class Conclusions:
                 actor=evidence.actor,
                 reason=reason,
                 payment_id=payment.id,
-                legs=postings.paid_after_failed(
-                    partner(payment), payment.currency, amount_minor=payment.amount_minor
-                ),
+                legs=gone(payment),
                 effective_on=evidence.value_on or today(),
                 evidence_id=evidence.id,
                 case=case,
@@ -337,32 +344,10 @@ class Conclusions:
             )
         )
 
-    async def _ordinal(self, payment: Payment) -> int:
-        attempts = await self._books.attempts(payment.id)
-        return attempts[-1].ordinal if attempts else 1
-
 
 def standing_of(payment: Payment) -> Standing:
     """Return where a payment of the register stands."""
     return Standing(payment_id=payment.id, state=payment.state, open_cases=payment.open_cases)
-
-
-def hold_key(payment_id: str) -> str:
-    """Return the key of the change that holds a payment's money."""
-    return f"{payment_id}/hold"
-
-
-def wallet(payment: Payment) -> str:
-    """Return the account that pays."""
-    request = payment.request
-    return str(request["account"] if "account" in request else request["source"])
-
-
-def partner(payment: Payment) -> str:
-    """Return the partner of a payout."""
-    if payment.partner is None:
-        raise PaymentMissing(f"{payment.id} has no partner")
-    return payment.partner
 
 
 def today() -> date:
@@ -370,25 +355,20 @@ def today() -> date:
     return datetime.now(UTC).date()
 
 
-def _released(payment: Payment) -> tuple[Leg, ...]:
-    return postings.void(
-        hold_key(payment.id),
-        wallet(payment),
-        payment.currency,
-        amount_minor=payment.amount_minor,
-        fee_minor=payment.fee_minor,
-    )
+def _ended_by_us(payment: Payment) -> bool:
+    """Tell whether a payment has ended without having moved, and no partner has said so."""
+    said_no = bool(payment.attempts) and payment.attempts[-1].result == "rejected"
+    return payment.state in NEVER_MOVED and not said_no
 
 
-def _uncaptured(payment: Payment) -> tuple[Leg, ...]:
-    return postings.uncapture(
-        wallet(payment),
-        partner(payment),
-        payment.currency,
-        amount_minor=payment.amount_minor,
-        fee_minor=payment.fee_minor,
-        hold_key=hold_key(payment.id),
-    )
+def _is_late(payment: Payment, evidence: Evidence) -> bool:
+    """Tell whether evidence of one send comes when a newer one was permitted."""
+    fence = payment.attempts[-1].fence if payment.attempts else 0
+    return evidence.fence is not None and evidence.fence < fence
+
+
+def _ordinal(payment: Payment) -> int:
+    return payment.attempts[-1].ordinal if payment.attempts else 1
 
 
 def _ref(word: Word) -> str | None:

@@ -186,8 +186,8 @@ class Decisions:
             reason=action.evidence,
             closes_cases=True,
         )
-        standing = await self._conclusions.conclude(payment.id, words[action.outcome], evidence)
-        return Acted(answer=Answer(verdict=Verdict.RESOLVED), standing=standing)
+        concluded = await self._conclusions.conclude(payment, words[action.outcome], evidence)
+        return Acted(answer=Answer(verdict=Verdict.RESOLVED), standing=concluded.standing())
 
     async def _waits_for_people(self, payment: Payment) -> bool:
         """Tell whether a decision is due: in review, or accepted and with an open case."""

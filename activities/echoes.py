@@ -10,7 +10,7 @@ from bursar.beneficiaries import masked
 from bursar.ids import attempt_key
 from bursar.payments import PaymentState
 from bursar.reports import EventKind, PartnerEvent
-from ledger.books import AttemptRow, Books, Payment
+from ledger.books import Payment, StoredEvent
 
 
 @dataclass(frozen=True)
@@ -24,21 +24,25 @@ class Mismatch:
     """Whether it names an attempt that we never made."""
 
 
-async def mismatch_of(books: Books, payment: Payment, event: PartnerEvent) -> Mismatch | None:
-    """Return how an event differs from its payment, or None where all that it echoes fits."""
-    attempts = await books.attempts(payment.id)
-    known = {row.key for row in attempts} or {attempt_key(payment.id, 1)}
+def mismatch_of(payment: Payment, stored: StoredEvent) -> Mismatch | None:
+    """Return how an event differs from its payment, or None where all that it echoes fits.
+
+    Args:
+        payment: Read after the event, so that it has the attempt that the event is about.
+        stored: The event.
+    """
+    event, owner = stored.event, stored.named_payment
+    known = {row.key for row in payment.attempts} or {attempt_key(payment.id, 1)}
     if event.reference is not None and event.reference not in known:
         return Mismatch("the event names an attempt that we never made", unknown_reference=True)
     if text := _difference(payment, event):
         return Mismatch(text)
     if not event.partner_ref:
         return None
-    owner = await books.payment_with_partner_ref(event.partner, event.partner_ref)
     if owner not in (None, payment.id):
         return Mismatch(f"the event carries the partner's name of {owner}", owner)
-    if _names_another(payment, attempts, event):
-        return Mismatch("the event says no to another payout than the partner has accepted")
+    if _names_another(payment, event):
+        return Mismatch("the event is of another payout than the partner has accepted")
     return None
 
 
@@ -62,9 +66,15 @@ def _payee(payment: Payment) -> str:
     return masked(attempt_of(payment, ordinal=1).beneficiary.account())
 
 
-def _names_another(payment: Payment, attempts: list[AttemptRow], event: PartnerEvent) -> bool:
-    """Tell whether a no, which gives money back, is about something else than was accepted."""
+def _names_another(payment: Payment, event: PartnerEvent) -> bool:
+    """Tell whether an event is about something else than was accepted, as long as that is open.
+
+    A no to it would give money back, and a yes to it is a second payout. Of money that has left,
+    its line says whose it is.
+    """
     open_states = HELD | {PaymentState.SUBMITTED}
-    if event.kind is not EventKind.FAILED or payment.state not in open_states or not attempts:
+    attempts = payment.attempts
+    may_differ = event.kind not in {EventKind.FAILED, EventKind.ACCEPTED}
+    if may_differ or payment.state not in open_states or not attempts:
         return False
     return attempts[-1].partner_ref not in (None, "", event.partner_ref)

@@ -7,18 +7,13 @@ from typing import TypeVar
 
 from temporalio import activity
 
-from activities.conclusions import (
-    Conclusions,
-    Evidence,
-    standing_of,
-)
+from activities.conclusions import Conclusion, Conclusions, Evidence
 from activities.echoes import Mismatch, mismatch_of
 from activities.returns import Returns
 from activities.strays import Strays
 from activities.terms import EventRow, Judged, Standing
 from bursar.errors import LedgerBusy
 from bursar.ids import WalletPath
-from bursar.payments import PaymentState
 from bursar.reports import Accepted, EventKind, Paid, PartnerEvent, Rejected, RejectionCode
 from ledger import postings
 from ledger.books import Books, Payment, StoredEvent
@@ -53,21 +48,22 @@ class EventActivities:
     @activity.defn(name="payout.apply_events")
     async def apply_events(self, payment_id: str) -> Standing:
         """Take account of every event of a payout that has not been taken account of yet."""
-        standing: Standing | None = None
+        events = await self._books.open_events(payment_id)
+        now = Conclusion(await self._conclusions.payment(payment_id))
         failed: Exception | None = None
-        for stored in await self._books.open_events(payment_id):
+        for stored in events:
             if stored.event.kind not in ABOUT_THE_PAYOUT:
                 continue  # returns and credits have runs of their own
             try:
-                standing = await self._safely(stored, self._apply(payment_id, stored)) or standing
+                done = await self._safely(stored, self._apply(now.payment, stored))
             except (ConnectionError, LedgerBusy):
                 raise  # that says nothing of the event
             except Exception as error:  # the others come first; then this one is tried again
-                failed = error
+                failed, done = error, None
+            now = done or now._replace(payment=await self._conclusions.payment(payment_id))
         if failed is not None:
             raise failed
-        now = standing_of(await self._conclusions.payment(payment_id))
-        return now if standing is None else standing.model_copy(update=_place(now))
+        return now.standing()
 
     @activity.defn(name="event.judge_late")
     async def judge_late(self, row: EventRow) -> Judged | None:
@@ -131,7 +127,7 @@ class EventActivities:
         if stored.payment_id is None or stored.event.kind is EventKind.UNRECOGNISED:
             await self._strays.book(stored)
         else:
-            await self._apply(stored.payment_id, stored)
+            await self._apply(await self._conclusions.payment(stored.payment_id), stored)
 
     async def _deposit(self, stored: StoredEvent) -> bool:
         """Book a credit; tell whether it has found its owner."""
@@ -143,26 +139,29 @@ class EventActivities:
         legs = postings.deposit(
             owner, event.partner, event.currency, amount_minor=event.amount_minor
         )
+        line = await self._strays.noted(stored, "deposit")
+        if line.kind != "deposit":
+            await self._strays.follow(stored, line, told=owner)
+            return False
         written = await self._strays.write(stored, "deposit", legs)
-        if written.refusal:  # the account was closed in the meantime
-            await self._strays.book(stored)
+        if written.refusal:  # the account is closed
+            await self._strays.suspend(stored, None, "its account takes nothing")
         return not written.refusal
 
-    async def _apply(self, payment_id: str, stored: StoredEvent) -> Standing:
+    async def _apply(self, payment: Payment, stored: StoredEvent) -> Conclusion:
         """Take account of one event, if it fits what we asked for."""
-        payment = await self._conclusions.payment(payment_id)
-        mismatch = await mismatch_of(self._books, payment, stored.event)
+        mismatch = mismatch_of(payment, stored)
         if mismatch is not None:
             return await self._quarantine(payment, stored, mismatch)
         word = _word(stored.event)
         if word is not None:
-            return await self._conclusions.conclude(payment_id, word, _evidence(stored))
+            return await self._conclusions.conclude(payment, word, _evidence(stored))
         await self._books.set_event_aside(stored.row_id, "says nothing new")
-        return standing_of(payment)
+        return Conclusion(payment)
 
     async def _quarantine(
         self, payment: Payment, stored: StoredEvent, mismatch: Mismatch
-    ) -> Standing:
+    ) -> Conclusion:
         """Keep an event that does not fit from moving its payment.
 
         A debit under a reference that we never sent is real all the same: it goes to suspense.
@@ -175,14 +174,14 @@ class EventActivities:
                 payment, mismatch.text, evidence, mismatch.other_payment
             )
             await self._books.set_event_aside(stored.row_id, mismatch.text)
-        return standing_of(await self._conclusions.payment(payment.id))
+        return Conclusion(await self._conclusions.payment(payment.id))
 
     async def _owner(self, event: PartnerEvent) -> WalletPath | None:
-        """Return the account that a credit names, if we have it in that currency."""
+        """Return the account that a credit names, if we have it in that currency; open or not."""
         if event.reference is None or not event.reference.startswith("wallet/"):
             return None
         account = await self._books.account(event.reference)
-        fits = account is not None and account.currency == event.currency and not account.closed
+        fits = account is not None and account.currency == event.currency
         return event.reference if fits else None
 
     async def _event(self, row: EventRow) -> StoredEvent:
@@ -190,11 +189,6 @@ class EventActivities:
         if stored is None:
             raise EventMissing(f"event {row.row_id}")
         return stored
-
-
-def _place(now: Standing) -> dict[str, PaymentState | int]:
-    """Return what of a standing is true of the payment as a whole, whichever event came last."""
-    return {"state": now.state, "open_cases": now.open_cases}
 
 
 def _evidence(stored: StoredEvent) -> Evidence:

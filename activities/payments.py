@@ -10,9 +10,10 @@ from typing import TypeVar
 from pydantic import ValidationError
 from temporalio import activity
 
-from activities.conclusions import Conclusions, standing_of, today, wallet
+from activities.conclusions import Conclusions, standing_of, today
 from activities.decisions import Decisions
 from activities.gate import Gate
+from activities.payout_legs import wallet
 from activities.rules import Rules
 from activities.terms import Acted, Note, NotOpened, Opened, Opening, Standing, Terms, Wish
 from bursar.actions import Answer, Verdict
@@ -67,11 +68,8 @@ class PaymentActivities:
     async def open_payout(self, opening: Opening) -> Opened | NotOpened:
         """Register a payout, freeze its terms, and hold its money if nothing is in the way."""
         request = _read(PayoutRequest, opening)
-        known = await self._known(opening, request)
-        if known is not None:
-            return known
         if isinstance(request, NotOpened):
-            return request
+            return await self._known(opening, request) or request
         partner = self._route(request)
         terms = self._terms(request, PaymentKind.PAYOUT, partner)
         refusal = None if partner else NO_RAIL
@@ -81,11 +79,8 @@ class PaymentActivities:
     async def open_transfer(self, opening: Opening) -> Opened | NotOpened:
         """Register a transfer, freeze its terms, and book it if nothing is in the way."""
         request = _read(TransferRequest, opening)
-        known = await self._known(opening, request)
-        if known is not None:
-            return known
         if isinstance(request, NotOpened):
-            return request
+            return await self._known(opening, request) or request
         terms = self._terms(request, PaymentKind.TRANSFER, None)
         refusal = await self._unfit_account(request.destination, request.tenant)
         return await self._open(opening, request, terms, request.source, refusal)
@@ -262,6 +257,10 @@ class PaymentActivities:
         source: str,
         refusal: str | None,
     ) -> Opened | NotOpened:
+        """Register a payment; where the register has it already, it is told as it stands there.
+
+        Whether it has is not asked first: nearly always it has not, and the commit judges that.
+        """
         refusal = refusal or await self._unfit_account(source, request.tenant)
         try:
             written = await self._books.write(_opening(request, terms, source, refusal))
@@ -270,12 +269,12 @@ class PaymentActivities:
                 written = await self._books.write(
                     _opening(request, terms, source, f"held back: {held}", _S.SCHEDULED)
                 )
-        except ContentConflict:  # another run has opened the id in the meantime
+        except ContentConflict:  # with other content, or by rules that have changed since
             known = await self._known(opening, request)
-            if not isinstance(known, NotOpened):
+            if known is None:
                 raise
             return known
-        if written.repeated or written.stale:  # likewise; its terms are the ones that count
+        if written.repeated or written.stale:  # the terms it was opened with are those that count
             known = await self._known(opening, request)
             if known is not None:
                 return known

@@ -11,15 +11,10 @@ from temporalio import activity
 
 from activities.again import again as _again
 from activities.calls import Call, Calls, attempt_of, hash_of
-from activities.conclusions import (
-    Conclusions,
-    Evidence,
-    partner,
-    standing_of,
-    today,
-)
+from activities.conclusions import Conclusions, Evidence, standing_of, today
 from activities.effect import check_in_effect
 from activities.gate import Gate
+from activities.payout_legs import partner
 from activities.terms import Question, Standing
 from bursar.payments import PaymentState
 from bursar.reports import (
@@ -43,7 +38,7 @@ from ledger.changes import (
     HeldBack,
     Move,
 )
-from partners.port import Partner
+from partners.port import Attempt, Partner
 
 _S = PaymentState
 
@@ -79,21 +74,19 @@ class RailActivities:
         """Hand a payout to its partner; a repeat asks before anything is sent again."""
         begun = monotonic()
         payment = await self._conclusions.payment(payment_id)
+        made: Attempt | None = None
         if payment.state is _S.RESERVED:
-            payment = await self._claim(payment)
+            made = attempt_of(payment, ordinal=1)
+            payment = await self._claim(payment, made)
         if payment.state is not _S.SUBMITTING:
             return standing_of(payment)
-        call = await self._calls.open(payment)
+        call = self._calls.open(payment, made)
         if call.row.sent_at is None and not await self._calls.may_send(call):
             return await self._unknown(call, "the key may have been forgotten by now")
         call.check_body()
         permit = await self._books.mark_sent(call.attempt.key)
-        if permit.refusal is Unsendable.PAUSED:
-            raise await self._gate.held(payment, HeldBack.PAUSED)
-        if permit.refusal is Unsendable.ENDED:
-            return standing_of(await self._conclusions.payment(payment_id))
         if permit.fence is None:
-            return await self._after_a_lost_try(call)
+            return await self._not_permitted(call, permit.refusal)
         call = call.permitted(permit.fence)
         if monotonic() - begun > call.terms.policy.partner_call_timeout.total_seconds():
             return await self._unknown(call, HELD_UP)
@@ -107,18 +100,18 @@ class RailActivities:
         payment = await self._conclusions.payment(question.payment_id)
         if payment.state is not _S.OUTCOME_UNKNOWN:
             return standing_of(payment)
-        call = await self._calls.open(payment)
+        call = self._calls.open(payment)
         if not call.guarantees.finds_by_reference:
             return await self._repeat_key(call)
         asked_at = await self._books.now()
         report = await self._calls.find(call)
         if isinstance(report, Accepted | Paid | Rejected):
-            return await self._conclude(call, "find", report)
+            standing = await self._conclude(call, "find", report)
+            if standing.state is not _S.OUTCOME_UNKNOWN:
+                return standing
         now = await self._conclusions.payment(payment.id)
-        if now.open_cases > payment.open_cases:
-            return standing_of(
-                now
-            )  # an answer that does not fit: the run calls a person, and asks on
+        if now.open_cases > payment.open_cases:  # it does not fit: the run calls a person, asks on
+            return standing_of(now)
         if not (isinstance(report, NotFound) and await self._calls.is_absent(call, asked_at)):
             return await self._ask_later(call, report)
         if question.cancel_wished:  # absence is a definite no, so the wish can still be granted
@@ -133,11 +126,13 @@ class RailActivities:
         payment = await self._conclusions.payment(payment_id)
         if payment.state is not _S.SUBMITTED:
             return standing_of(payment)
-        call = await self._calls.open(payment)
+        call = self._calls.open(payment)
         if call.guarantees.finds_by_reference:
             report = await self._calls.find(call)
             if isinstance(report, Paid | Rejected):
-                return await self._conclude(call, "find", report)
+                standing = await self._conclude(call, "find", report)
+                if standing.state is not _S.SUBMITTED:
+                    return standing
             now = await self._conclusions.payment(payment.id)
             if now.open_cases > payment.open_cases:
                 return standing_of(now)
@@ -156,7 +151,7 @@ class RailActivities:
         payment = await self._conclusions.payment(payment_id)
         if payment.state is not _S.SUBMITTED:
             return standing_of(payment)
-        call = await self._calls.open(payment)
+        call = self._calls.open(payment)
         report = await call.partner.cancel(call.attempt)
         await self._calls.keep(call, "cancel", report)
         if isinstance(report, Paid | Rejected):
@@ -166,7 +161,7 @@ class RailActivities:
             raise _again("no answer to the cancel", call.terms.policy.ask_again_after[asked - 1])
         return standing_of(payment)
 
-    async def _claim(self, payment: Payment) -> Payment:
+    async def _claim(self, payment: Payment, attempt: Attempt) -> Payment:
         """Commit the attempt before the first byte; whoever loses a race sees who has won.
 
         Where it is held back and a person has just been called to that, the run is told of it.
@@ -175,7 +170,6 @@ class RailActivities:
             ApplicationError: It may not be handed over now; Temporal tries again later.
         """
         adapter = self._partners[partner(payment)]
-        attempt = attempt_of(payment, ordinal=1)
         written = await self._books.write(
             Change(
                 key=f"{payment.id}/claim/{attempt.ordinal}",
@@ -199,23 +193,48 @@ class RailActivities:
             raise later
         return now
 
+    async def _not_permitted(self, call: Call, refusal: Unsendable | None) -> Standing:
+        """Wait, stop, or ask first, where bytes may not leave now.
+
+        Raises:
+            ApplicationError: It is paused; Temporal tries again later.
+        """
+        if refusal is Unsendable.PAUSED:
+            raise await self._gate.held(call.payment, HeldBack.PAUSED)
+        if refusal is Unsendable.ENDED:
+            return standing_of(await self._conclusions.payment(call.payment.id))
+        if refusal is Unsendable.TOLD:
+            await self._call_a_person(call)
+        return await self._after_a_lost_try(call)
+
     async def _after_a_lost_try(self, call: Call) -> Standing:
-        """Find out about a try whose answer nobody kept: the worker died, or took too long."""
+        """Find out about a send whose answer nobody kept: the worker died, or took too long.
+
+        Or it was in a life that these books have forgotten, and others tell of it.
+        """
         report: Report = Unknown()
         if call.guarantees.finds_by_reference:
             report = await self._calls.find(call)
         if isinstance(report, Accepted | Paid | Rejected):
-            return await self._conclude(call, "find", report)
+            return await self._conclude_send(call, "find", report)
         lost = Unknown(evidence="an earlier try left no answer")
         await self._calls.keep(
             call, "submit", lost
         )  # a send like any other, when sends are counted
         return await self._unknown(call, lost.evidence)
 
+    async def _call_a_person(self, call: Call) -> None:
+        """Open a case of a payment that its partner knows without us, unless there is one."""
+        open_cases = await self._books.open_cases(call.payment.id)
+        if not any(case.kind == "contradiction" for case in open_cases):
+            evidence = Evidence(actor=f"partner:{call.partner.name}", id=f"told/{call.attempt.key}")
+            detail = f"{evidence.actor} told of it before it was sent: it was asked about first"
+            await self._conclusions.open_case(call.payment, "contradiction", detail, evidence)
+
     async def _after_submit(self, call: Call, report: Report) -> Standing:
         match report:
             case Accepted() | Paid() | Rejected():
-                return await self._conclude(call, "submit", report)
+                return await self._conclude_send(call, "submit", report)
             case NotSent():
                 return await self._send_later(call, report, None)
             case Throttled() if call.guarantees.throttled_is_not_processed:
@@ -344,12 +363,24 @@ class RailActivities:
         pause = ladder[min(rung, len(ladder)) - 1]
         raise _again("still unknown", max(pause, left) if waits_for_proof else pause)
 
+    async def _conclude_send(
+        self, call: Call, verb: str, report: Accepted | Paid | Rejected
+    ) -> Standing:
+        """Book what is known of a send; what moves nothing has a case, and is asked about on."""
+        standing = await self._conclude(call, verb, report)
+        if standing.state is not _S.SUBMITTING:
+            return standing
+        return await self._unknown(call, "the answer is not this send's, or not this payment's")
+
     async def _conclude(
         self, call: Call, verb: str, report: Accepted | Paid | Rejected
     ) -> Standing:
+        """Book what an answer proves; a no to one send proves nothing of a newer one."""
+        speaks_of_one_send = verb == "submit" and isinstance(report, Rejected)
         evidence = Evidence(
             actor=f"partner:{call.partner.name}",
             id=f"{verb}/{call.attempt.key}",
             value_on=report.value_on if isinstance(report, Paid) else None,
+            fence=call.row.fence if speaks_of_one_send else None,
         )
-        return await self._conclusions.conclude(call.payment.id, report, evidence)
+        return (await self._conclusions.conclude(call.payment, report, evidence)).standing()

@@ -73,8 +73,8 @@ class Restored:
             told = f"it had ended {ended.state} before the books were restored"
             return names.CANCEL, {"by": "bursar:sweeper", "reason": told}
         if payment.kind is PaymentKind.PAYOUT and payment.partner is not None:
-            attempts = await self._books.attempts(payment.id)
-            key = attempt_key(payment.id, attempts[-1].ordinal if attempts else 1)
+            ordinal = payment.attempts[-1].ordinal if payment.attempts else 1
+            key = attempt_key(payment.id, ordinal)
             evidence = f"the end of its run: {ended.state}"
             await self._oversight.remember_send(key, payment.partner, evidence, started_at)
         return None

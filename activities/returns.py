@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from activities.conclusions import HELD, Conclusions, Evidence, hold_key, partner, wallet
+from activities.conclusions import HELD, PAID_OUT, Conclusions, Evidence
 from activities.echoes import mismatch_of
+from activities.payout_legs import hold_key, partner, wallet
 from activities.strays import Strays
 from bursar.payments import PaymentState
 from bursar.reports import Paid, PartnerEvent
 from ledger import postings
 from ledger.books import Books, Payment, StoredEvent
 from ledger.changes import Move
-from ledger.evidence import PartnerLine
 
 _S = PaymentState
 
-CAME_BACK = frozenset({_S.SETTLED, _S.RETURNED})
-MAY_COME_BACK = HELD | {_S.SUBMITTED} | CAME_BACK
+MAY_COME_BACK = HELD | {_S.SUBMITTED} | PAID_OUT
 """States of a payout whose money may be out, and so may come back."""
 
 
@@ -37,43 +36,47 @@ class Returns:
             await self._strays.book(stored)
             return None
         payment = await self._conclusions.payment(stored.payment_id)
-        why = await self._misfit(payment, stored.event)
-        if why is not None:
+        why = self._misfit(payment, stored)
+        if why is not None and not await self._was_noted(payment, stored):
             await self._strays.book(stored, why=why)
             return payment.id
-        line = await self._noted(payment, stored.event)
-        if line.payment_id != payment.id or not line.fits:
-            await self._exceeds(payment, stored, line)
+        line = await self._strays.noted(stored, "returned", _covered(stored.event))
+        if (line.kind, line.payment_id) != ("returned", payment.id):
+            await self._strays.follow(stored, line)
             return payment.id
-        waits = payment.state not in CAME_BACK
+        if not line.fits:
+            await self._exceeds(stored, "more would have come back than was paid")
+            return payment.id
+        waits = payment.state in MAY_COME_BACK - PAID_OUT
         if waits:  # what comes back has been paid
             word = Paid(partner_ref=stored.event.partner_ref or "")
-            await self._conclusions.conclude(payment.id, word, _proof(stored))
+            await self._conclusions.conclude(payment, word, _proof(stored))
         await self._write(payment, stored, completes=line.completes)
         return payment.id if waits else None
 
-    async def _misfit(self, payment: Payment, event: PartnerEvent) -> str | None:
+    def _misfit(self, payment: Payment, stored: StoredEvent) -> str | None:
         """Return why a return cannot be this payment's, or None."""
+        event = stored.event
         if payment.state not in MAY_COME_BACK:
             return f"came back for a payment that is {payment.state}"
         if not event.amount_minor or event.currency is None:
             return "came back without amount or currency"
-        mismatch = await mismatch_of(self._books, payment, event)
+        mismatch = mismatch_of(payment, stored)
         return None if mismatch is None else mismatch.text
 
-    async def _noted(self, payment: Payment, event: PartnerEvent) -> PartnerLine:
-        named = event.line_ref or f"event:{event.event_id}"
-        return await self._books.note_line(
-            event.partner, named, payment.id, "returned", _covered(event)
-        )
+    async def _was_noted(self, payment: Payment, stored: StoredEvent) -> bool:
+        """Tell whether a return was noted as the payment's own before that came to another end.
 
-    async def _exceeds(self, payment: Payment, stored: StoredEvent, line: PartnerLine) -> None:
-        """Keep apart what is more than was paid, or is another payment's: somebody else's money."""
-        if line.payment_id != payment.id:
-            why = f"{line.line_ref} is of {line.payment_id} already"
-        else:
-            why = "more would have come back than was paid"
-        await self._strays.book(stored, "excess_return", why)
+        Then whoever noted it has died, or has booked it: under its own key, it is once.
+        """
+        if payment.state in MAY_COME_BACK:
+            return False
+        line = await self._strays.known(stored.event)
+        return line is not None and (line.kind, line.payment_id) == ("returned", payment.id)
+
+    async def _exceeds(self, stored: StoredEvent, why: str) -> None:
+        """Keep apart what its payment does not take, though the movement is noted as its own."""
+        await self._strays.suspend(stored, "excess_return", why)
 
     async def _write(self, payment: Payment, stored: StoredEvent, *, completes: bool) -> None:
         legs = postings.returned(
@@ -89,7 +92,7 @@ class Returns:
         if written.stale or written.refusal:
             fresh = await self._books.event(stored.row_id)
             if fresh is not None and fresh.applied_at is None:  # no account takes it any more
-                await self._strays.book(stored, "excess_return", "its account does not take it")
+                await self._exceeds(stored, "its account does not take it")
 
 
 def _covered(event: PartnerEvent) -> int:

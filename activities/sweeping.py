@@ -50,6 +50,13 @@ TASK_FAILURES_MIN = 6
 HISTORY_EVENTS_MAX = 9_000
 """A run with a longer history is replaced by a fresh one: Temporal takes 10,000 signals for one
 run, and 51,200 events; an upset sender or a month's outage must not be what ends a payment."""
+WAITS_FOR_PEOPLE = (
+    PaymentState.AWAITING_APPROVAL,
+    PaymentState.SCHEDULED,
+    PaymentState.OUTCOME_UNKNOWN,
+    PaymentState.IN_REVIEW,
+)
+"""States in which a run sleeps, perhaps for ever, until somebody acts; the index shows them."""
 STUCK_MAX = 1_000
 ALIKE_MAX = 20
 """From more than so many payments on that are stuck in one state with one partner, one case for
@@ -91,7 +98,15 @@ class SweepActivities:
 
     @activity.defn(name="sweep.mark")
     async def mark(self) -> Watermark | None:
-        """Return the newest change of the books, for the next sweep to look for."""
+        """Return the newest change of the books, for the next sweep to look for.
+
+        And make sure that the periods which follow it are there. Where somebody reads the books
+        just then the next sweep does it: there is room for millions of changes until then.
+        """
+        try:
+            await self._oversight.make_periods()
+        except ConnectionError as error:
+            activity.logger.warning("the next periods of the books are not made yet: %s", error)
         return await self._oversight.watermark()
 
     @activity.defn(name="sweep.runs")
@@ -114,18 +129,19 @@ class SweepActivities:
     async def look_at_index(self, everything: bool) -> Found:
         """Return the runs that go on although the register has no payment of theirs.
 
-        Only runs that have shown no later state are looked at, since all others were registered;
-        everything is where that may be true no more, because the books were restored.
+        Only runs that have shown no later state can be such, since all others were registered;
+        everything is where that may be true no more, because the books were restored. Beside them
+        those are looked at that wait for people: a run whose payment has ended is told so.
         """
         found = Found()
-        query = _OPEN if everything else f"{_OPEN} AND {_NOT_SHOWN}"
+        query = _OPEN if everything else f"{_OPEN} AND ({_NOT_SHOWN} OR {_WAITS_FOR_PEOPLE})"
         page: list[str] = []
         async for run in self._client.list_workflows(query, page_size=PAGE):
             page.append(run.id)
             if len(page) == PAGE:
-                found = await self._unregistered(found, page)
+                found = await self._look_at_page(found, page)
                 page = []
-        return await self._unregistered(found, page)
+        return await self._look_at_page(found, page)
 
     @activity.defn(name="sweep.call")
     async def call(self) -> Found:
@@ -216,6 +232,29 @@ class SweepActivities:
         handle = self._client.get_workflow_handle(run.id, run_id=run.run_id)
         return PaymentResult.model_validate(await handle.result(follow_runs=False))
 
+    async def _look_at_page(self, found: Found, workflow_ids: Sequence[str]) -> Found:
+        ids = [each.partition("/")[2] for each in workflow_ids]
+        for payment_id in await self._oversight.ended(ids, self._pace.grace):
+            await self._tell_ended(payment_id)
+        return await self._unregistered(found, workflow_ids)
+
+    async def _tell_ended(self, payment_id: str) -> None:
+        """Have a run look at its payment, which has ended without it.
+
+        A step that ends a payment commits before Temporal knows of it. If the worker dies between
+        the two, and the update that had asked for the step is not asked again, nothing else would
+        ever wake the run. A cancel changes nothing that has ended, and shows the run that it has.
+        """
+        reason = "its payment has ended, and the run has not heard of it"
+        handle = self._client.get_workflow_handle(names.workflow_id(payment_id))
+        try:
+            await handle.signal(names.CANCEL, {"by": ACTOR, "reason": reason})
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:  # it has ended meanwhile
+                raise
+        else:
+            activity.logger.warning("a run was told that its payment has ended: %s", payment_id)
+
     async def _unregistered(self, found: Found, workflow_ids: Sequence[str]) -> Found:
         """Add those runs that still go on and have no payment, some time after their start."""
         ids = {each.partition("/")[2]: each for each in workflow_ids}
@@ -290,6 +329,7 @@ _OPEN = (
 )
 _STATE = names.PAYMENT_STATE.name
 _NOT_SHOWN = f"({_STATE} = '{PaymentState.RECEIVED}' OR {_STATE} IS NULL)"
+_WAITS_FOR_PEOPLE = f"{_STATE} IN ({', '.join(f'{each.value!r}' for each in WAITS_FOR_PEOPLE)})"
 
 
 def _is_wedged(run: WorkflowExecutionDescription) -> bool:

@@ -86,7 +86,6 @@ async def bare_commit_seconds(url: str, seconds: float) -> float:
     """Return the median time of a prepared insert of one small row, alone in its commit."""
     connection = await asyncpg.connect(url)
     try:
-        await connection.execute("create table if not exists bare (n bigint not null)")
         insert = await connection.prepare("insert into bare values ($1)")
         times: list[float] = []
         end = time.perf_counter() + seconds

@@ -18,16 +18,15 @@ with legs as materialized (
                || '],"opens":null,"payment":null}}', 'UTF8')),
            'transfer', 'booked', date '2026-01-01' + (n / 100000)::int, now(), 'benchmark'
       from named group by n order by n
-), written as (
-    insert into entries (account_id, seq, transaction_id, currency, delta, held, posted_after,
-                         held_after)
-    select b.account_id, b.seq + row_number() over so_far, l.n, 'EUR', l.delta, 0,
-           b.posted + (sum(l.delta) over so_far)::bigint, b.held
-      from named l join balances b using (account_id)
-    window so_far as (partition by b.account_id order by l.n rows unbounded preceding)
-    returning account_id, delta
 )
+insert into entries (account_id, seq, transaction_id, currency, delta, held, posted_after,
+                     held_after)
+select b.account_id, b.seq + row_number() over so_far, l.n, 'EUR', l.delta, 0,
+       b.posted + (sum(l.delta) over so_far)::bigint, b.held
+  from named l join balances b using (account_id)
+window so_far as (partition by b.account_id order by l.n rows unbounded preceding);
+
 update balances b set posted = b.posted + w.delta, seq = b.seq + w.count
   from (select account_id, sum(delta)::bigint as delta, count(*) as count
-          from written group by account_id) w
+          from entries where transaction_id between {first} and {last} group by account_id) w
  where b.account_id = w.account_id;

@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 from asyncio.subprocess import Process
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -59,6 +60,8 @@ _HOT = rf"""
 \set target random(2, {ACCOUNTS})
 """
 
+_BARE = "insert into bare values (1);\n"
+
 _PROGRESS = re.compile(rb"progress: [0-9.]+ s, ([0-9.]+) tps")
 
 
@@ -78,6 +81,7 @@ class Pgbench:
             SCHEMA,
             f"insert into balance select id, 0 from generate_series(1, {ACCOUNTS}) id",  # noqa: S608
             "vacuum analyze balance",
+            "create table bare (n bigint not null)",
         )
 
     async def prepare_peer(self, sql: str) -> None:
@@ -93,6 +97,10 @@ class Pgbench:
         """Return postings per second; hot: one account has a part in each of them."""
         return await self._run(DATABASE, (_HOT if hot else _RANDOM) + _POSTING, clients, seconds)
 
+    async def bare_commit(self, clients: int, seconds: float) -> Sample:
+        """Return how one row, alone in its commit, fares: the least that any caller waits for."""
+        return await self._run(DATABASE, _BARE, clients, seconds, logs=True)
+
     async def peer(self, call: str, clients: int, seconds: float, *, hot: bool) -> Sample:
         """Return calls per second of another ledger's posting.
 
@@ -105,20 +113,32 @@ class Pgbench:
         script = (_HOT if hot else _RANDOM) + "\\set amount random(1, 1000)\n" + call + ";\n"
         return await self._run("peer", script, clients, seconds)
 
-    async def _run(self, database: str, script: str, clients: int, seconds: float) -> Sample:
+    async def _run(
+        self, database: str, script: str, clients: int, seconds: float, *, logs: bool = False
+    ) -> Sample:
         file = self._scripts / f"{database}.sql"
         file.write_text(script)
         process = await self._start(
             database,
             *("--no-vacuum", "--protocol=prepared", f"--file={file}", "--progress=1"),
             *(f"--client={clients}", f"--jobs={min(THREADS, clients)}", f"--time={SECONDS_MAX}"),
+            *(("--log", f"--log-prefix={self._scripts / 'latencies'}") if logs else ()),
         )
         try:
-            return await self._watch(process, max(1, round(seconds)))
+            sample = await self._watch(process, max(1, round(seconds)))
         finally:
             if process.returncode is None:
                 process.terminate()
             await process.wait()
+        return replace(sample, latencies=self._logged()) if logs else sample
+
+    def _logged(self) -> tuple[float, ...]:
+        """Return the latencies that pgbench has written down, in seconds, sorted; once."""
+        latencies: list[float] = []
+        for file in self._scripts.glob("latencies.*"):
+            latencies += [int(line.split()[2]) / 1e6 for line in file.read_text().splitlines()[:-1]]
+            file.unlink()
+        return tuple(sorted(latencies))
 
     async def _start(self, database: str, *options: str) -> Process:
         address = urlsplit(self.url(database))

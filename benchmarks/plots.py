@@ -85,8 +85,11 @@ def _latency(axes: Axes, _: Plan, results: Results) -> None:
         axes.plot(
             [times[int(share * len(times))] for share in shares], shares, label=label, color=colour
         )
-    bare = 1000 * statistics.median(one.latencies[0] for one in results.samples["bare_commit"])
-    axes.axvline(bare, color="black", linestyle=":", label="median of a bare commit")
+    for callers, line in ((1, ":"), (64, "--")):
+        alone = results.samples[f"bare_commit_{callers}"]
+        bare = 1000 * statistics.median(one.percentile(0.5) for one in alone)
+        label = f"median of {callers} at once, a bare commit each"
+        axes.axvline(bare, color="black", linestyle=line, label=label)
     axes.set_xscale("log")
     axes.set_xlabel("milliseconds from call to answer")
     axes.set_ylabel("share of the postings")

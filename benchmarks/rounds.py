@@ -95,6 +95,7 @@ class Rounds:
         for clients, load in zip(RANDOM_CLIENTS, ours, strict=True):
             await self._floor(clients)
             await self._ours(*load)
+        self.results.add("bare_commit_64", await self._pgbench.bare_commit(64, self._plan.seconds))
         for clients in HOT_CLIENTS:
             sample = await self._pgbench.floor(clients, self._plan.seconds, hot=True)
             self.results.add(f"floor_hot_{clients}", sample)
@@ -109,7 +110,7 @@ class Rounds:
         await self._ours("direct_8", loads.direct(connect), 8)
         await self._ours("ours_8", loads.plain(books), 8)
         bare = await bare_commit_seconds(self._pgbench.url(DATABASE), self._plan.seconds / 2)
-        self.results.add("bare_commit", Sample(1 / bare, (bare,)))
+        self.results.add("bare_commit_1", Sample(1 / bare, (bare,)))
         await self._ours("ours_1", loads.plain(books), 1)
 
     async def _growth(self, large: dict[int, PostgresBooks]) -> None:

@@ -16,16 +16,18 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from google.protobuf.message import DecodeError
 from temporalio.api.common.v1 import Payload
 from temporalio.client import Client, GrpcCompression
-from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.contrib.pydantic import PydanticPayloadConverter
 from temporalio.converter import (
+    CompositePayloadConverter,
     DataConverter,
     DefaultFailureConverterWithEncodedAttributes,
     PayloadCodec,
 )
 from temporalio.plugin import SimplePlugin
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+from temporalio.worker.workflow_sandbox import SandboxRestrictions
 
 from bursar.errors import InvalidRequest, ServiceUnavailable
+from bursar.sandbox import Sandbox
 
 CODEC_KEYS_VARIABLE = "BURSAR_CODEC_KEYS"
 """JSON object {key id: base64 of 32 bytes}; the first one encrypts, all of them decrypt."""
@@ -34,7 +36,7 @@ ENCODING = b"binary/encrypted"
 
 log = logging.getLogger(__name__)
 
-SANDBOX = SandboxedWorkflowRunner(
+SANDBOX = Sandbox(
     restrictions=SandboxRestrictions.default.with_passthrough_modules(
         # Ours, and pure or reached only as typed references; `workflows` itself stays inside.
         "activities",
@@ -43,6 +45,19 @@ SANDBOX = SandboxedWorkflowRunner(
         "partners",
     )
 )
+
+
+_CONVERTERS = tuple(PydanticPayloadConverter().converters.values())
+
+
+class _Converter(CompositePayloadConverter):
+    """Pydantic's converter, whose readers of types serve the whole process, and not one run."""
+
+    def __init__(self) -> None:
+        super().__init__(*_CONVERTERS)
+
+
+PLAIN = DataConverter(payload_converter_class=_Converter)
 
 
 class EncryptionCodec(PayloadCodec):
@@ -111,9 +126,9 @@ def codec_keys(text: str) -> dict[str, bytes]:
 def data_converter(keys: Mapping[str, bytes] | None = None) -> DataConverter:
     """Return the converter of all payloads; with keys, payloads and failures are encrypted."""
     if not keys:
-        return pydantic_data_converter
+        return PLAIN
     return replace(
-        pydantic_data_converter,
+        PLAIN,
         payload_codec=EncryptionCodec(keys),
         failure_converter_class=DefaultFailureConverterWithEncodedAttributes,
     )

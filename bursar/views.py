@@ -99,6 +99,8 @@ class PostingView(_View):
     evidence_id: str | None
     reverses: str | None
     entries: tuple[EntryView, ...]
+    archived_in: str | None = None
+    """The file that has its entries, where the books hold them no more."""
 
 
 class CaseWordView(_View):

@@ -14,10 +14,12 @@ from pathlib import Path
 
 from checker.facts import FINAL, Facts
 from checker.report import judge
+from checker.sources.archives import read_archives
 from checker.sources.banks import read_bank
 from checker.sources.books import CannotCheck, read_books
 from checker.sources.engine import read_runs
 from checker.sources.logs import read_logs
+from checker.sources.ruling import read_ruling
 
 CLEAN, VIOLATED, UNCHECKED = 0, 1, 2
 
@@ -32,18 +34,21 @@ async def gather(asked: argparse.Namespace) -> Facts:
     """
     told = read_logs(asked.client_log) if asked.client_log else None
     banks = [read_bank(name, path) for name, path in asked.bank] if asked.bank else None
+    rules = read_ruling(asked.rules) if asked.rules else None
     books = await read_books(asked.books_url)
+    archived = read_archives(asked.archive, books.archived)
     runs = None
     if asked.temporal:
         unfinished = [p.id for p in books.payments if p.state not in FINAL]
         runs = await read_runs(asked.temporal, asked.namespace, unfinished)
     return Facts(
-        **books._asdict(),
+        **books._replace(entries=archived + books.entries)._asdict(),
         grace=timedelta(seconds=asked.grace_seconds),
         since=asked.since,
         banks=banks,
         told=told,
         runs=runs,
+        rules=rules,
     )
 
 
@@ -78,13 +83,31 @@ def parser() -> argparse.ArgumentParser:
         help="a partner and its own book (SQLite); may be given again",
     )
     options.add_argument(
+        "--archive",
+        nargs="+",
+        action="extend",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="files of periods that were archived; needed as soon as there are any",
+    )
+    options.add_argument(
         "--client-log", nargs="+", action="extend", type=Path, metavar="FILE", help="JSON lines"
+    )
+    options.add_argument(
+        "--rules",
+        type=Path,
+        metavar="FILE",
+        help="the rules (TOML) that were in force when the payments opened",
     )
     options.add_argument("--temporal", metavar="ADDRESS", help="host:port of Temporal's frontend")
     options.add_argument("--namespace", default="bursar", help="default: bursar")
     options.add_argument("--json", action="store_true", help="one JSON object as the last line")
     options.add_argument(
-        "--since", type=_moment, metavar="MOMENT", help="ISO 8601: judge lives that moved since"
+        "--since",
+        type=_moment,
+        metavar="MOMENT",
+        help="ISO 8601: judge what there is news of since",
     )
     options.add_argument(
         "--grace-seconds",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -17,11 +17,13 @@ from typing import TypeVar
 from checker.rows import (
     Account,
     Approval,
+    Archived,
     Attempt,
     BankBook,
     BankLine,
     BankPayout,
     Case,
+    CaseWord,
     Disabled,
     Entry,
     Event,
@@ -31,6 +33,7 @@ from checker.rows import (
     Outgoing,
     Pause,
     Payment,
+    Ruling,
     Runs,
     Told,
     Transaction,
@@ -55,10 +58,12 @@ class Facts:
     grace: timedelta = timedelta()
     """How young something may be to be still on its way, and not judged by the other side."""
     since: datetime | None = None
-    """Judge only payments that moved since then, and those that are not final."""
+    """Judge only payments of which there is news since then, and those that are not final."""
     accounts: Sequence[Account] = ()
     transactions: Sequence[Transaction] = ()
     entries: Sequence[Entry] = ()
+    """Of all times, those that are archived included."""
+    archived: Sequence[Archived] = ()
     holds: Sequence[Hold] = ()
     payments: Sequence[Payment] = ()
     transitions: Sequence[Transition] = ()
@@ -70,11 +75,14 @@ class Facts:
     pauses: Sequence[Pause] = ()
     notes: Sequence[Note] = ()
     cases: Sequence[Case] = ()
-    outbox: Sequence[Outgoing] = ()
+    case_words: Sequence[CaseWord] = ()
+    outbox: Sequence[Outgoing] | None = None
+    """None: these books tell nobody, as those of the model."""
     guards: Guards | None = None
     banks: Sequence[BankBook] | None = None
     told: Sequence[Told] | None = None
     runs: Runs | None = None
+    rules: Ruling | None = None
 
     @property
     def settled_before(self) -> datetime:
@@ -87,9 +95,19 @@ class Facts:
         return {account.id: account for account in self.accounts}
 
     @cached_property
+    def account_at(self) -> dict[str, Account]:
+        """Accounts by path."""
+        return {account.path: account for account in self.accounts}
+
+    @cached_property
     def transaction(self) -> dict[int, Transaction]:
         """Transactions by id."""
         return {row.id: row for row in self.transactions}
+
+    @cached_property
+    def transaction_at(self) -> dict[str, Transaction]:
+        """Transactions by key."""
+        return {row.key: row for row in self.transactions}
 
     @cached_property
     def payment(self) -> dict[str, Payment]:
@@ -148,6 +166,22 @@ class Facts:
         """Events by partner and event id."""
         return {(row.partner, row.event_id): row for row in self.events}
 
+    def evidence_of(self, transaction: Transaction) -> Event | None:
+        """Return the event by which a partner has brought a transaction about, or None."""
+        partner = transaction.actor.removeprefix("partner:")
+        event_id = (transaction.evidence_id or "").removeprefix("event/")
+        return self.event.get((partner, event_id))
+
+    @cached_property
+    def moved_by(self) -> dict[str, list[Transaction]]:
+        """Transactions by the partner's movement that they book, whichever event told of it."""
+        found: dict[str, list[Transaction]] = defaultdict(list)
+        for transaction in self.transactions:
+            event = self.evidence_of(transaction)
+            if event is not None:
+                found[event.movement].append(transaction)
+        return found
+
     @cached_property
     def approvals_of(self) -> dict[str, list[Approval]]:
         """People's words by payment."""
@@ -157,6 +191,21 @@ class Facts:
     def cases_of(self) -> dict[str, list[Case]]:
         """Cases by payment."""
         return grouped((c for c in self.cases if c.payment_id), lambda c: c.payment_id or "")
+
+    @cached_property
+    def case(self) -> dict[int, Case]:
+        """Cases by number."""
+        return {case.id: case for case in self.cases}
+
+    @cached_property
+    def cases_by(self) -> dict[int, list[Case]]:
+        """Cases by the transaction that has opened them."""
+        return grouped(self.cases, lambda case: case.transaction_id)
+
+    @cached_property
+    def words_of_case(self) -> dict[int, list[CaseWord]]:
+        """What people said of cases, by the case's number."""
+        return grouped(self.case_words, lambda word: word.case_id)
 
     @cached_property
     def bank_payouts_of(self) -> dict[str, list[tuple[BankBook, BankPayout]]]:
@@ -183,12 +232,25 @@ class Facts:
 
     @cached_property
     def left_alone(self) -> frozenset[str]:
-        """Payments that this check does not report on: final, and not moved since `since`."""
+        """Payments that this check does not report on: final, and with no news since `since`."""
         if self.since is None:
             return frozenset()
-        moved = {move.payment_id for move in self.transitions if move.at >= self.since}
+        news = {payment_id for at, payment_id in self._dated() if at and at >= self.since}
         final = {payment.id for payment in self.payments if payment.state in FINAL}
-        return frozenset(final - moved)
+        return frozenset(final - news)
+
+    def _dated(self) -> Iterator[tuple[datetime | None, str | None]]:
+        """Return everything that any source says of a payment, with its moment."""
+        yield from ((move.at, move.payment_id) for move in self.transitions)
+        yield from ((row.booked_at, row.payment_id) for row in self.transactions)
+        yield from ((event.received_at, event.payment_id) for event in self.events)
+        yield from ((word.answered_at, payment_of(word.attempt_key)) for word in self.words)
+        yield from ((told.at, told.id) for told in self.told or ())
+        for case in self.cases:
+            yield from ((at, case.payment_id) for at in (case.opened_at, case.closed_at))
+        for book in self.banks or ():
+            yield from ((line.booked_at, payment_of(line.reference)) for line in book.lines)
+            yield from ((one.created_at, payment_of(one.reference)) for one in book.payouts)
 
 
 def payment_of(reference: str) -> str | None:

@@ -27,3 +27,5 @@ class Rule(NamedTuple):
     judge: Judge
     needs: tuple[str, ...] = ()
     """Sources besides the books: banks, told, runs, guards."""
+    by: tuple[str, ...] = ()
+    """Sources without which it judges less."""

@@ -25,6 +25,7 @@ MISSING = {
     "banks": "no bank's book was given (--bank)",
     "told": "no client's log was given (--client-log)",
     "runs": "no Temporal was given (--temporal)",
+    "rules": "no file of rules was given (--rules), so what was frozen is believed",
 }
 """Why a rule was not judged, by the source that it needs."""
 
@@ -94,6 +95,9 @@ def judge(facts: Facts) -> Report:
             else:
                 found = (f for f in rule.judge(facts) if not _is_left_alone(facts, f))
                 counts[rule.name] = _count(report, rule.name, found)
+            for source in rule.by:
+                if getattr(facts, source) is None:
+                    report.not_applicable[f"{rule.name} by {source}"] = MISSING[source]
     for name, parts in SUMS.items():
         judged = [report.invariants[part] for part in parts if part in report.invariants]
         if len(judged) == len(parts):

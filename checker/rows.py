@@ -156,6 +156,17 @@ class Event(NamedTuple):
     line_ref: str | None
     message_id: str | None
     """The sender's own name for the message it came in (header `webhook-id`); None: in none."""
+    fee_minor: int | None = None
+    """What the partner has kept of a return, beside what has arrived."""
+    redrives: int = 0
+    """How often people have brought it back after it was set aside."""
+    code: str | None = None
+    """Why the partner says no."""
+
+    @property
+    def movement(self) -> str:
+        """What names the movement that it tells of: the same for all events of one movement."""
+        return f"{self.partner}/{self.line_ref or self.event_id}"
 
 
 class Approval(NamedTuple):
@@ -207,6 +218,19 @@ class Case(NamedTuple):
     closed_at: datetime | None
     closed_by: str | None
     resolution: str | None
+    id: int = 0
+
+
+class CaseWord(NamedTuple):
+    """What one person said of a case."""
+
+    case_id: int
+    principal: str
+    verb: str
+    decision: str
+    """For `resolve`: the account that its money goes to, or `none`."""
+    evidence: str | None
+    at: datetime
 
 
 class Outgoing(NamedTuple):
@@ -218,6 +242,13 @@ class Outgoing(NamedTuple):
     tenant: str
     before: str | None
     after: str
+
+
+class Archived(NamedTuple):
+    """A file that entries have left the books for."""
+
+    file: str
+    sha256: str
 
 
 class Guards(NamedTuple):
@@ -283,6 +314,36 @@ class Told(NamedTuple):
     phase: str
     request: Mapping[str, Any]
     answer: Mapping[str, Any]
+
+
+class ApprovalRule(NamedTuple):
+    """Payments that match need so many approvals; None matches everything."""
+
+    number: int
+    role: str
+    kind: str | None
+    currency: str | None
+    partner: str | None
+    amount_from_minor: int
+    version: str
+    """What names this rule's exact content on approvals."""
+
+
+class FeeRule(NamedTuple):
+    """What a payment costs: a fixed part in minor units, and a part of the amount."""
+
+    kind: str
+    currency: str | None
+    fixed_minor: int
+    rate_bps: int
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """A rules file: who must approve what, and what is charged."""
+
+    approvals: Sequence[ApprovalRule]
+    fees: Sequence[FeeRule]
 
 
 @dataclass(frozen=True)

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 from checker.findings import Rule
-from checker.rules import clients, content, holds, journal, lives, partners, people, records
+from checker.rules import (
+    clients,
+    content,
+    holds,
+    journal,
+    lives,
+    partners,
+    people,
+    proofs,
+    records,
+    tying,
+    wallets,
+)
 
 INVARIANTS: tuple[Rule, ...] = (
     Rule("INV-01", "Every transaction sums to 0 in each currency", journal.sums),
-    Rule("INV-02", "Balances are the sums of their entries", journal.balances),
+    Rule("INV-02", "Balances are sums of entries, and as asked", wallets.balances, by=("rules",)),
     Rule("INV-03", "No account was ever beyond its bounds", journal.bounds),
     Rule("INV-04", "Accounts, entries and payments agree on currency", journal.currencies),
     Rule("INV-05", "History is as it was written", journal.unchanged),
     Rule("INV-06", "A bank has one payout for each payment", partners.paid_once, ("banks",)),
     Rule("INV-07", "Whatever a bank was asked was claimed", partners.claimed_first, ("banks",)),
     Rule("INV-08", "One live attempt, none anew without proof", partners.attempts_in_turn),
-    Rule("INV-09", "Bank movements are ledger effects", partners.movements, ("banks",)),
-    Rule("INV-10", "Ends are proven by what is on record", lives.proven),
+    Rule("INV-09", "Bank movements are ledger effects", tying.movements, ("banks",)),
+    Rule("INV-10", "Ends are proven by what is on record", proofs.proven),
     Rule("INV-11", "Sent is what was asked and approved", content.as_approved),
     Rule("INV-12", "Only listed moves; final is final", lives.moves),
     Rule("INV-13", "Nothing waits beyond its time in silence", lives.waits),
@@ -23,7 +35,7 @@ INVARIANTS: tuple[Rule, ...] = (
     Rule("INV-15", "Each hold is closed exactly once", holds.closed_once),
     Rule("INV-16", "No more comes back than was settled", holds.came_back),
     Rule("INV-17", "Cancelled means never paid", clients.cancelled_means_unpaid, ("banks", "told")),
-    Rule("INV-18", "Approvals are enough, bound and in time", people.approved),
+    Rule("INV-18", "Approvals are enough, bound and in time", people.approved, by=("rules",)),
     Rule("INV-19", "No way to a partner around the claim", people.one_way),
     Rule("INV-20", "Decisions have two people and a reason", people.two_people),
     Rule("INV-21", "Events are taken once, and taken account of", records.events_once),
@@ -32,7 +44,7 @@ INVARIANTS: tuple[Rule, ...] = (
     Rule("INV-24", "Every act has its record, in one commit", records.audited),
     Rule("INV-25", "A rebuild gives the same balances and states", journal.rebuilt),
     Rule("INV-26", "Same request, same payment", clients.same_request_same_payment, ("told",)),
-    Rule("INV-27", "Banks tie out, nostro is their mirror", partners.tied_out, ("banks",)),
+    Rule("INV-27", "Banks tie out, nostro is their mirror", tying.tied_out, ("banks",)),
     Rule("INV-29", "Tenants never touch one another", records.tenants_apart),
     Rule("INV-30", "No account number out of its place", records.secrets_in_place),
 )
@@ -50,7 +62,7 @@ FIGURES: tuple[Rule, ...] = (
     Rule("stuck_without_case", "Past its time, and nobody was called", lives.waits),
     Rule("misled_client", "Told what was not so", clients.told_the_truth, ("told",)),
     Rule("orphan_hold", "Held for no payment, or not held for one", holds.orphans),
-    Rule("unmatched_movement", "On one side only", partners.movements, ("banks",)),
+    Rule("unmatched_movement", "On one side only", tying.movements, ("banks",)),
 )
 
 SUMS = {

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from time import monotonic
 
 import structlog
 from pydantic import TypeAdapter, ValidationError
@@ -13,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from bursar import names
 from bursar.beneficiaries import Beneficiary, IbanAccount, MobileWallet, UsAccount, masked
 from bursar.ids import attempt_key
-from bursar.payments import FINAL, PaymentState
+from bursar.payments import CANCELLABLE, FINAL, PaymentState
 from bursar.reports import EventKind, PartnerEvent
 from gateway.engine import Engine, EngineRefused, EngineSilent, NotRunning
 from ledger.books import Books, Payment, StoredEvent
@@ -27,6 +28,8 @@ _OWN_WORKFLOWS = {
 }
 _UNDECIDED = frozenset({PaymentState.OUTCOME_UNKNOWN, PaymentState.IN_REVIEW})
 _NEVER_MOVED = FINAL - {PaymentState.SETTLED, PaymentState.RETURNED}
+_NEWS = _UNDECIDED | _NEVER_MOVED | CANCELLABLE
+"""States in which it says something that a partner has accepted a payout."""
 _LATE = (names.LATE_EVENT_WORKFLOW, names.late_event_workflow_id)
 
 _BENEFICIARY: TypeAdapter[IbanAccount | UsAccount | MobileWallet] = TypeAdapter(Beneficiary)
@@ -87,6 +90,7 @@ class Relay:
         self._pace = pace or Pace()
         self._nudged = asyncio.Event()
         self._situation = _Situation()
+        self._count_next = 0.0
 
     def nudge(self) -> None:
         """Say that there is something new to hand over."""
@@ -124,8 +128,10 @@ class Relay:
         self._situation.books_down = False
         if events:
             await self._hand_over_all(events)
-        else:
+        if monotonic() >= self._count_next:
             self._situation.set_aside = await self._books.events_set_aside()
+            self._count_next = monotonic() + self._pace.poll_seconds
+        if len(events) < self._pace.batch:  # only a full one may have left some in the table
             await self._wait_for_a_nudge()
 
     async def _wait_for_a_nudge(self) -> None:
@@ -191,14 +197,15 @@ class Relay:
     async def _wakes_nobody(self, stored: StoredEvent) -> bool:
         """Tell whether an event can do without its workflow; each waking costs a task there.
 
-        That a partner has accepted a payout is news only where its outcome is unknown. While our
-        own call is under way the event stays in the table, and its lease brings it again.
+        That a partner has accepted a payout is news where its outcome is unknown, and where it
+        cannot have it: before it was handed over, or after it was not. While our own call is under
+        way the event stays in the table, and its lease brings it again.
         """
         event = stored.event
         if event.kind is not EventKind.ACCEPTED or stored.payment_id is None:
             return False
         payment = await self._books.payment(stored.payment_id)
-        if payment is None or payment.state in _UNDECIDED | _NEVER_MOVED:
+        if payment is None or payment.state in _NEWS:
             return False
         if (event.amount_minor, event.currency) != (payment.amount_minor, payment.currency):
             return False  # not what was asked for: a person has to see it
@@ -206,7 +213,6 @@ class Relay:
             return False  # likewise
         if payment.state is not PaymentState.SUBMITTING:
             await self._books.set_event_aside(stored.row_id, f"known: {payment.state}")
-            await self._books.mark_taken(stored.row_id)
         return True
 
     async def _is_misnamed(self, event: PartnerEvent, payment: Payment) -> bool:
@@ -217,6 +223,10 @@ class Relay:
             return True
         if not event.partner_ref:
             return False
+        if payment.state is PaymentState.SUBMITTED and payment.attempts:
+            known = payment.attempts[-1].partner_ref
+            if known and known != event.partner_ref:
+                return True
         owner = await self._books.payment_with_partner_ref(event.partner, event.partner_ref)
         return owner not in (None, payment.id)
 

@@ -35,6 +35,26 @@ class Account(_Row):
     closed: bool
 
 
+class AttemptRow(_Row):
+    """One attempt: what was claimed, when, and what is known of it."""
+
+    payment_id: str
+    ordinal: int
+    key: str
+    partner: str
+    wire_hash: str
+    opened_at: AwareDatetime
+    sent_at: AwareDatetime | None
+    """Since when bytes may have left; None: not since it was opened or reopened."""
+    fence: int
+    """Raised by each permission to send and each reopening; older ones are void."""
+    first_sent_at: AwareDatetime | None
+    """When bytes may have left for the first time; this is never taken back."""
+    result: str | None
+    partner_ref: str | None
+    code: str | None
+
+
 class Payment(_Row):
     """A payment as the register has it."""
 
@@ -56,26 +76,8 @@ class Payment(_Row):
     updated_at: AwareDatetime
     open_cases: int = 0
     """How many of its cases nobody has closed yet."""
-
-
-class AttemptRow(_Row):
-    """One attempt: what was claimed, when, and what is known of it."""
-
-    payment_id: str
-    ordinal: int
-    key: str
-    partner: str
-    wire_hash: str
-    opened_at: AwareDatetime
-    sent_at: AwareDatetime | None
-    """Since when bytes may have left; None: not since it was opened or reopened."""
-    fence: int
-    """Raised by each permission to send and each reopening; older ones are void."""
-    first_sent_at: AwareDatetime | None
-    """When bytes may have left for the first time; this is never taken back."""
-    result: str | None
-    partner_ref: str | None
-    code: str | None
+    attempts: tuple[AttemptRow, ...] = ()
+    """Oldest first; read in the same moment."""
 
 
 class Unsendable(StrEnum):
@@ -83,6 +85,8 @@ class Unsendable(StrEnum):
 
     SENT = "sent"
     """An earlier permission may be in use: ask the partner first."""
+    TOLD = "told"
+    """Its partner has told of it before it was sent for the first time: ask the partner first."""
     ENDED = "ended"
     """The payment or the attempt is past sending."""
     PAUSED = "paused"
@@ -127,6 +131,9 @@ class StoredEvent(_Row):
     """How often it failed in a row, in the relay or in its step on the books."""
     redrives: int = 0
     """How often a person has brought it back after it had been set aside."""
+    named_payment: str | None = None
+    """The payment whose attempt its partner calls by the event's `partner_ref`, if any; read with
+    the event where one is asked for, or a payment's open ones."""
 
 
 class ApprovalRow(_Row):
@@ -198,7 +205,7 @@ class Books(Evidence, Protocol):
         """Return one account with its balance, or None."""
 
     async def payment(self, payment_id: str) -> Payment | None:
-        """Return a payment's row, or None."""
+        """Return a payment with its attempts, as it stands now, or None."""
 
     async def attempts(self, payment_id: str) -> list[AttemptRow]:
         """Return a payment's attempts, oldest first."""
@@ -245,10 +252,13 @@ class Books(Evidence, Protocol):
         """Record that a workflow has taken notice of an event."""
 
     async def event(self, row_id: int) -> StoredEvent | None:
-        """Return one stored event."""
+        """Return one stored event, with the payment that its partner's name is of."""
 
     async def open_events(self, payment_id: str) -> list[StoredEvent]:
-        """Return a payment's events that are not applied yet, in order of occurrence."""
+        """Return a payment's events that are not applied yet, in order of occurrence.
+
+        Each with the payment that its partner's name is of.
+        """
 
     async def set_event_aside(self, row_id: int, verdict: str) -> None:
         """Record that an event needs no change, and why: repeated, stale."""

@@ -17,10 +17,10 @@ from ledger.checks_evidence import EVIDENCE_CHECKS
 BREAKS_MAX = 100
 """How many breaks one check reports: somebody has to read them."""
 
-
-_MONEY_KINDS = """('hold', 'capture', 'settle', 'void', 'uncapture', 'transfer', 'deposit',
+MONEY_KINDS = """('hold', 'capture', 'settle', 'void', 'uncapture', 'transfer', 'deposit',
     'return', 'return_told', 'return_money', 'assign', 'fee', 'paid_after_failed', 'paid_twice',
     'phantom', 'case_assign', 'case_adjust', 'case_writeoff')"""
+"""Kinds of transactions that have entries when they are booked, as a list in SQL."""
 
 CHECKS: tuple[Check, ...] = (
     Check(
@@ -36,9 +36,14 @@ CHECKS: tuple[Check, ...] = (
                   format('stored %s held %s seq %s, entries give %s held %s seq %s',
                          b.posted, b.held, b.seq, e.posted, e.held, e.seq) as detail
              from balances b
-             full join (select account_id, sum(delta) as posted, sum(held) as held,
-                               max(seq) as seq, count(*) as entries
-                          from entries group by account_id) e using (account_id)
+             full join (select account_id, coalesce(l.posted, 0) + coalesce(c.posted, 0) as posted,
+                               coalesce(l.held, 0) + coalesce(c.held, 0) as held,
+                               coalesce(l.seq, c.seq) as seq,
+                               coalesce(l.entries, 0) + coalesce(c.seq, 0) as entries
+                          from (select account_id, sum(delta) as posted, sum(held) as held,
+                                       max(seq) as seq, count(*) as entries
+                                  from entries group by account_id) l
+                          full join carried_forward c using (account_id)) e using (account_id)
              left join accounts a on a.id = account_id
             where b.posted is distinct from coalesce(e.posted, 0)
                or b.held is distinct from coalesce(e.held, 0)
@@ -59,10 +64,12 @@ CHECKS: tuple[Check, ...] = (
              join accounts a on a.id = e.account_id
             where (posted_from, held_from, e.seq - 1) is distinct from
                   (posted_before, held_before, before)
-              and not coalesce(  -- The one before it may lie before an excerpt.
+              and not coalesce(  -- The one before it may lie before an excerpt, or in the archive.
                   (select (b.posted_after, b.held_after) = (posted_from, held_from)
                      from public.entries b
                     where (b.account_id, b.seq) = (e.account_id, e.seq - 1)),
+                  (select (c.posted, c.held) = (posted_from, held_from) from carried_forward c
+                    where (c.account_id, c.seq) = (e.account_id, e.seq - 1)),
                   e.seq = 1 and (posted_from, held_from) = (0, 0))""",
     ),
     Check(
@@ -118,7 +125,8 @@ CHECKS: tuple[Check, ...] = (
         "A booked transaction that says it moves money has entries.",
         f"""select key as place, format('%s is booked without entries', kind) as detail
              from transactions t
-            where outcome = 'booked' and kind in {_MONEY_KINDS}
+            where outcome = 'booked' and kind in {MONEY_KINDS}
+              and id >= (select id from live_from)
               and not exists (select from entries e where e.transaction_id = t.id)""",  # noqa: S608
     ),
     Check(
@@ -149,8 +157,13 @@ CHECKS: tuple[Check, ...] = (
                           from entries where held <> 0 or hold_id is not null group by 1, 2) e
                   using (transaction_id, account_id)
              left join transactions t on t.id = transaction_id
-            where (h.amount, h.captured + h.released, h.returned)
-                  is distinct from (e.made, e.spent, e.back)""",
+            where case when transaction_id >= (select id from live_from)
+                  then (h.amount, h.captured + h.released, h.returned)
+                       is distinct from (e.made, e.spent, e.back)
+                  else h.amount is null or h.amount <> h.captured + h.released
+                       or e.made is not null
+                       or coalesce(e.spent, 0) > h.amount or coalesce(e.back, 0) > h.returned
+                  end""",
     ),
     Check(
         "held_while_undecided",
@@ -205,6 +218,7 @@ CHECKS: tuple[Check, ...] = (
                  from payments p join transactions t on t.payment_id = p.id
                  join entries e on e.transaction_id = t.id join accounts a on a.id = e.account_id
                 where p.kind = 'payout' and p.state in ('settled', 'returned')
+                  and t.id >= (select id from live_from)
                   and not exists (select from transactions r where r.reverses = t.id)
                 group by t.payment_id, t.id),
            counted as (
@@ -215,7 +229,10 @@ CHECKS: tuple[Check, ...] = (
                                and captured in (0, amount_minor + fee_minor)
                                and out_of_transit in (0, amount_minor)) as amounts_fit
                  from payments p left join steps s on s.payment_id = p.id
-                where p.kind = 'payout' and p.state in ('settled', 'returned') group by p.id)
+                where p.kind = 'payout' and p.state in ('settled', 'returned')
+                  and not exists (select from transactions t where t.payment_id = p.id
+                                  and t.id < (select id from live_from))
+                group by p.id)
            select id as place, format('%s holds, %s captures, %s settlements, amounts fit: %s',
                   holds, captures, settles, amounts_fit) as detail
              from counted where (holds, captures, settles) <> (1, 1, 1) or not amounts_fit""",
@@ -320,7 +337,8 @@ CHECKS: tuple[Check, ...] = (
                                  = (t.payment_id, 1, t.id)))::text, 'null'),
                       coalesce(to_json(t.payment_id)::text, 'null')) as content
                  from transactions t left join legs l on l.transaction_id = t.id
-                where t.outcome = 'booked' offset 0)  -- So that the content is put together once.
+                where t.outcome = 'booked' and t.id >= (select id from live_from)
+               offset 0)  -- So that the content is put together once.
            select key as place, 'the entries are not those that were digested' as detail
              from recomputed where digest <> sha256(convert_to(content, 'UTF8'))
               and content ~ '^[ -~]*$'""",

@@ -33,17 +33,26 @@ EVIDENCE_CHECKS: tuple[Check, ...] = (
                        select from entries e join accounts a on a.id = e.account_id
                         where e.transaction_id = t.id and a.path = w.decision)
             where t.outcome = 'booked' and t.kind in ('case_assign', 'case_adjust', 'case_writeoff')
+              and t.id >= (select id from live_from)
             group by t.key having count(distinct person_of(w.principal)) < 2""",
     ),
     Check(
         "returns_within_payment",
         "What came back is never more than was paid; all of it is back when it is `returned`.",
-        """with back as (
+        """with archived as (
+               select p.id, sum(h.returned) as returned
+                 from holds h join transactions t on t.id = h.transaction_id
+                 join payments p on p.id = t.payment_id and p.state in ('settled', 'returned')
+                where h.transaction_id < (select id from live_from) group by 1),
+           back as (
                select t.payment_id, sum(e.delta) as minor
                  from transactions t join payments p on p.id = t.payment_id
                  join entries e on e.transaction_id = t.id
                  join accounts a on a.id = e.account_id and a.path = p.account
-                where t.kind = 'return' and t.outcome = 'booked' group by 1)
+                where t.kind = 'return' and t.outcome = 'booked'
+                  and p.id not in (select id from archived) group by 1
+               union all
+               select id, nullif(returned, 0) from archived)
            select p.id as place, format('%s, %s of %s came back', p.state,
                   coalesce(b.minor, 0), p.amount_minor) as detail
              from payments p left join back b on b.payment_id = p.id

@@ -99,6 +99,32 @@ DatabaseUrl = Annotated[SecretStr, AfterValidator(_an_address)]
 """Where the books are, with a password in it: never shown, and judged before anybody connects."""
 
 
+async def open_pool(dsn: str, *, idle: int, connections_max: int) -> asyncpg.Pool:
+    """Open a pool for statements that are one transaction each and leave nothing behind.
+
+    So a connection goes back as it is: by its default the driver would reset every one after each
+    use, in a second round trip. An open transaction it still ends by itself.
+
+    Args:
+        dsn: postgresql://…, as a login in the role bursar_writer.
+        idle: How many connections are opened at once; the others come as they are needed.
+        connections_max: How many there may be; who needs one more waits for it.
+    """
+    return await asyncpg.create_pool(
+        dsn,
+        min_size=idle,
+        max_size=connections_max,
+        timeout=CONNECT_SECONDS,
+        command_timeout=COMMAND_SECONDS,
+        server_settings=SERVER_SETTINGS,
+        reset=_as_it_is,
+    )
+
+
+async def _as_it_is(_connection: asyncpg.Connection) -> None:
+    """Leave a connection's session alone: no statement of ours sets anything beyond its end."""
+
+
 @contextmanager
 def answering(what: str) -> Iterator[None]:
     """Turn the driver's errors into those that the books promise.

@@ -7,7 +7,8 @@ from typing import Literal, Protocol
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-LineKind = Literal["paid", "returned"]
+LineKind = Literal["paid", "returned", "deposit", "suspense", "phantom"]
+"""A payout's debit, a return of it, an account's credit; nobody's: came in, or went out."""
 
 
 class _Row(BaseModel):
@@ -19,14 +20,16 @@ class PartnerLine(_Row):
 
     partner: str
     line_ref: str
-    payment_id: str
-    """The payment that it was first told of."""
+    payment_id: str | None
+    """The payment that it was first told of; None: of no payment."""
     kind: LineKind
     amount_minor: int
     ordinal: int
     """The how manieth of its kind for the payment, from 1."""
     fits: bool
-    """Whether it is within the payment's amount; a second debit of a payout never is."""
+    """Whether it is within the payment's amount, or an account's own credit.
+
+    A second debit of a payout never is, nor is what is nobody's."""
     completes: bool
     """Whether with it all of the payment's amount has been covered."""
 
@@ -56,16 +59,18 @@ class Evidence(Protocol):
     """
 
     async def note_line(
-        self, partner: str, line_ref: str, payment_id: str, kind: LineKind, amount_minor: int
+        self, partner: str, line_ref: str, payment_id: str | None, kind: LineKind, amount_minor: int
     ) -> PartnerLine:
         """Note a movement that a partner tells of, and return how it was judged the first time.
+
+        What is booked has to be what the answer says: it is one movement, whoever tells of it.
 
         Args:
             partner: Who has booked it.
             line_ref: Its name there, the same for ever.
-            payment_id: The payment that it is told of; the answer may name another one.
-            kind: A debit for a payout, or money that came back.
-            amount_minor: How much of the payment's own amount it covers, above 0.
+            payment_id: The payment that it is told of, if any; the answer may name another one.
+            kind: What it is to be booked as; the answer may name another one.
+            amount_minor: How much has moved, or of the payment's own amount it covers; above 0.
         """
 
     async def line(self, partner: str, line_ref: str) -> PartnerLine | None:

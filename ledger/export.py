@@ -46,7 +46,15 @@ _JOURNAL = """select t.id, t.key, t.kind, t.outcome, t.payment_id, t.evidence_id
                 left join transactions r on r.id = t.reverses
                 left join entries e on e.transaction_id = t.id
                 left join accounts a on a.id = e.account_id
+               where t.id >= (select id from live_from)
                order by t.id, e.delta, a.path"""
+
+_CARRIED = """select a.kind, a.path, a.currency, c.posted
+                from carried_forward c join accounts a on a.id = c.account_id
+               where c.posted <> 0 order by a.path"""
+
+_ARCHIVED = """select file, (coalesce(last_at, archived_at) at time zone 'UTC')::date as until
+                 from periods where archived_at is not null order by number"""
 
 
 async def export_journal(connection: AsyncConnection, style: str) -> AsyncGenerator[str]:
@@ -63,7 +71,13 @@ async def export_journal(connection: AsyncConnection, style: str) -> AsyncGenera
     yield _head(style, [row.currency for row in currencies])
     async for page in _pages(connection, _ACCOUNTS):
         yield "".join(f"account {account_name(row.kind, row.path)}\n" for row in page)
-    last_on = date.min
+    archived = (await connection.exec_driver_sql(_ARCHIVED)).all()
+    last_on = max((row.until for row in archived), default=date.min)
+    if archived:
+        files = "".join(f"; before: {row.file}\n" for row in archived)
+        yield f"\n{files}{last_on.isoformat()} * carried forward\n"
+        async for page in _pages(connection, _CARRIED):
+            yield "".join(_moved(row.kind, row.path, row.posted, row.currency) for row in page)
     async for rows in _whole_transactions(connection):
         last_on = max(last_on, rows[0].effective_on)
         yield _transaction(rows)
@@ -112,13 +126,13 @@ def _transaction(rows: list[Row[Any]]) -> str:
         [
             f"\n{title}\n",
             *(f"    ; {name}: {_plain(value)}\n" for name, value in tags.items() if value),
-            *(
-                f"    {account_name(row.account_kind, row.path)}"
-                f"  {decimal_text(-row.delta, row.currency)} {row.currency}\n"
-                for row in moving
-            ),
+            *(_moved(row.account_kind, row.path, row.delta, row.currency) for row in moving),
         ]
     )
+
+
+def _moved(kind: str, path: str, delta: int, currency: str) -> str:
+    return f"    {account_name(kind, path)}  {decimal_text(-delta, currency)} {currency}\n"
 
 
 def _without_moving(rows: list[Row[Any]]) -> str:

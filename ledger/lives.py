@@ -20,6 +20,7 @@ from bursar.views import (
     TimelineEntry,
     WordView,
 )
+from ledger.checks import MONEY_KINDS
 from ledger.trouble import cases_of
 
 _SUMMARY = """
@@ -91,13 +92,16 @@ _WORDS = text(
 
 # Steps without entries, such as the claim of an attempt, stand on the timeline already.
 _POSTINGS = text(
-    """select t.id, t.key, t.kind, nullif(t.outcome, 'booked') as refusal, t.booked_at,
-              t.effective_on, t.actor, t.reason, t.evidence_id, r.key as reverses
+    f"""select t.id, t.key, t.kind, nullif(t.outcome, 'booked') as refusal, t.booked_at,
+              t.effective_on, t.actor, t.reason, t.evidence_id, r.key as reverses,
+              d.file as archived_in
          from transactions t left join transactions r on r.id = t.reverses
+         left join periods d on d.archived_at is not null
+              and t.id >= d.first_id and t.id < d.until_id
         where t.payment_id = :id
-          and (t.outcome <> 'booked'
+          and (t.outcome <> 'booked' or d.file is not null and t.kind in {MONEY_KINDS}
                or exists (select from entries e where e.transaction_id = t.id))
-        order by t.id"""
+        order by t.id"""  # noqa: S608  our own words
 )
 
 _ENTRIES = text(
@@ -109,11 +113,19 @@ _ENTRIES = text(
         where t.payment_id = :id order by e.transaction_id, e.delta, a.path"""
 )
 
+# What came back went back to the hold that it was captured from, whose row is never archived.
 _RETURNED = text(
-    """select coalesce(sum(e.delta), 0)::bigint
-         from transactions t join entries e on e.transaction_id = t.id
-         join accounts a on a.id = e.account_id join payments p on p.id = t.payment_id
-        where p.id = :id and t.kind = 'return' and a.path = p.account"""
+    """select coalesce((select sum(h.returned)
+                          from transactions t join holds h on h.transaction_id = t.id
+                          join payments p on p.id = t.payment_id
+                         where p.id = :id and p.state in ('settled', 'returned')
+                           and t.id < (select id from live_from)),
+                       (select sum(e.delta)
+                          from transactions t join entries e on e.transaction_id = t.id
+                          join accounts a on a.id = e.account_id
+                          join payments p on p.id = t.payment_id
+                         where p.id = :id and t.kind = 'return' and a.path = p.account),
+                       0)::bigint"""
 )
 
 _APPROVALS_THAT_COUNT = text("select approvals_given_v2(:id)")
@@ -178,6 +190,7 @@ def _postings(rows: list[Row[Any]], entries: list[Row[Any]]) -> tuple[PostingVie
             reason=row.reason,
             evidence_id=row.evidence_id,
             reverses=row.reverses,
+            archived_in=row.archived_in,
             entries=tuple(made[row.id]),
         )
         for row in rows

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from bursar.errors import ContentConflict
 from bursar.ids import payment_of
 from bursar.payments import PaymentState
-from bursar.reports import PartnerEvent
+from bursar.reports import EventKind, PartnerEvent
 from ledger.accounts import side
 from ledger.books import (
     Account,
@@ -67,11 +67,14 @@ class MemoryBooks(MemoryActs, MemoryEvidence):
         )
 
     async def payment(self, payment_id: str) -> Payment | None:
-        """Return a payment's row, or None."""
+        """Return a payment with its attempts, as it stands now, or None."""
         payment = self.payments.get(payment_id)
         if payment is None:
             return None
-        return payment.model_copy(update={"open_cases": len(await self.open_cases(payment_id))})
+        open_cases, attempts = await self.open_cases(payment_id), await self.attempts(payment_id)
+        return payment.model_copy(
+            update={"open_cases": len(open_cases), "attempts": tuple(attempts)}
+        )
 
     async def attempts(self, payment_id: str) -> list[AttemptRow]:
         """Return a payment's attempts, oldest first."""
@@ -83,11 +86,22 @@ class MemoryBooks(MemoryActs, MemoryEvidence):
         refusal = self._unsendable(row)
         if refusal is not None:
             return Permit(fence=None, refusal=refusal)
-        now, fence = self.clock(), row.fence + 1
+        now = self.clock()
+        told_at = self._told_at(row.payment_id) if row.first_sent_at is None else None
+        if told_at is not None:
+            self.change_attempt(attempt_key, sent_at=now, first_sent_at=told_at)
+            return Permit(fence=None, refusal=Unsendable.TOLD)
+        fence = row.fence + 1
         self.change_attempt(
             attempt_key, sent_at=now, first_sent_at=row.first_sent_at or now, fence=fence
         )
         return Permit(fence=fence, refusal=None)
+
+    def _told_at(self, payment_id: str) -> datetime | None:
+        """Return when a partner has first told that it has a payment; None: it has not."""
+        told = {EventKind.ACCEPTED, EventKind.PAID}
+        mine = (row for row in self.events.values() if row.payment_id == payment_id)
+        return min((row.received_at for row in mine if row.event.kind in told), default=None)
 
     def _unsendable(self, row: AttemptRow) -> Unsendable | None:
         payment = self.payments[row.payment_id]
@@ -166,8 +180,9 @@ class MemoryBooks(MemoryActs, MemoryEvidence):
         self.leases[row_id] = now + max(timedelta(minutes=5), now - stored.received_at)
 
     async def event(self, row_id: int) -> StoredEvent | None:
-        """Return one stored event."""
-        return self.events.get(row_id)
+        """Return one stored event, with the payment that its partner's name is of."""
+        stored = self.events.get(row_id)
+        return None if stored is None else await self._named(stored)
 
     async def open_events(self, payment_id: str) -> list[StoredEvent]:
         """Return a payment's events that are not applied yet, in order of occurrence."""
@@ -178,7 +193,13 @@ class MemoryBooks(MemoryActs, MemoryEvidence):
             and row.applied_at is None
             and row.row_id not in self.set_aside
         ]
-        return sorted(mine, key=lambda row: (row.event.occurred_at, row.row_id))
+        mine.sort(key=lambda row: (row.event.occurred_at, row.row_id))
+        return [await self._named(row) for row in mine]
+
+    async def _named(self, stored: StoredEvent) -> StoredEvent:
+        partner, ref = stored.event.partner, stored.event.partner_ref
+        named = await self.payment_with_partner_ref(partner, ref) if ref is not None else None
+        return stored.model_copy(update={"named_payment": named})
 
     async def set_event_aside(self, row_id: int, verdict: str) -> None:
         """Record that an event needs no change, and why."""

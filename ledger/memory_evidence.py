@@ -24,16 +24,17 @@ class MemoryEvidence(MemoryRegister):
     """Movements, failed events and cases. What a failure was, and who redrives, is not kept."""
 
     async def note_line(
-        self, partner: str, line_ref: str, payment_id: str, kind: LineKind, amount_minor: int
+        self, partner: str, line_ref: str, payment_id: str | None, kind: LineKind, amount_minor: int
     ) -> PartnerLine:
         """Note a movement, and return how it was judged the first time."""
-        payment = self.payments.get(payment_id)
-        if payment is None:
+        payment = self.payments.get(payment_id or "")
+        if payment is None and payment_id is not None:
             raise ValueError(f"{payment_id}: there is no such payment")
+        asked = payment.amount_minor if payment and kind in {"paid", "returned"} else 0
         before = [
             line
             for line in self.lines_noted.values()
-            if (line.payment_id, line.kind) == (payment_id, kind)
+            if payment and (line.payment_id, line.kind) == (payment_id, kind)
         ]
         total = sum(line.amount_minor for line in before if line.fits) + amount_minor
         line = PartnerLine(
@@ -43,8 +44,8 @@ class MemoryEvidence(MemoryRegister):
             kind=kind,
             amount_minor=amount_minor,
             ordinal=len(before) + 1,
-            fits=total <= payment.amount_minor,
-            completes=total == payment.amount_minor,
+            fits=kind == "deposit" or total <= asked,
+            completes=total == asked,
         )
         return self.lines_noted.setdefault((partner, line_ref), line)
 

@@ -1,14 +1,14 @@
 """The gate in memory: pauses, caps and disabled people, judged one claim at a time.
 
-The serial meaning of what `write_changes_v2` judges of whole batches before money may leave.
+The serial meaning of what `write_changes_v5` judges of whole batches before money may leave.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from bursar.gate import Scope
 from bursar.ids import person_of
@@ -139,9 +139,9 @@ def gates_of(change: Change) -> int:
     return bits
 
 
-def is_due(payment: Payment, at: datetime) -> bool:
-    """Tell whether a payment's time has come."""
-    execute_at = _moment(payment.terms.get("execute_at"))
+def is_due(terms: Mapping[str, Any], at: datetime) -> bool:
+    """Tell whether the time has come that is frozen in a payment's terms."""
+    execute_at = _moment(terms.get("execute_at"))
     return execute_at is None or execute_at <= at
 
 

@@ -174,6 +174,8 @@ class MemoryRegister:
         if self._is_paused(change, gates):
             return HeldBack.PAUSED
         payment, claim = self.payments.get(change.payment_id or ""), change.attempt
+        if gates == BOOKS_TRANSFER:
+            return self._held_by_time_or_people(payment, change)
         if payment is None or not isinstance(claim, AttemptOpened):
             return None
         if claim.content_hash != payment.content_hash:
@@ -181,21 +183,31 @@ class MemoryRegister:
         last = max((a.ordinal for a in self.attempts_of(payment.id)), default=0)
         if claim.ordinal != last + 1:
             raise ValueError(f"{change.key}: attempt {claim.ordinal} is not the next one")
-        return self._held_by_terms(payment, claim.partner)
+        return self._held_by_terms(payment, change, claim.partner)
 
-    def _held_by_terms(self, payment: Payment, partner: str) -> HeldBack | None:
-        now = self.clock()
-        if not is_due(payment, now):
+    def _held_by_time_or_people(self, payment: Payment | None, change: Change) -> HeldBack | None:
+        of = payment or change.opens
+        if of is not None and not is_due(of.terms, self.clock()):
             return HeldBack.NOT_DUE
-        rule = payment.terms.get("approvals")
-        if isinstance(rule, dict) and rule.get("number") is not None:
-            given = self.gate.approvals_given(payment, self.approvals_kept)
-            if given < int(rule["number"]):
-                return HeldBack.NOT_APPROVED
-        day = now.astimezone(UTC).date()
+        return HeldBack.NOT_APPROVED if self._lacks_approvals(payment, change) else None
+
+    def _held_by_terms(self, payment: Payment, change: Change, partner: str) -> HeldBack | None:
+        held = self._held_by_time_or_people(payment, change)
+        if held is not None:
+            return held
+        day = self.clock().astimezone(UTC).date()
         caps = self.gate.caps_of(payment, partner)
         fits = all(cap.has_room(payment.amount_minor, day) for cap in caps)
         return None if fits else HeldBack.OVER_LIMIT
+
+    def _lacks_approvals(self, payment: Payment | None, change: Change) -> bool:
+        """Tell whether fewer people have approved than its terms ask for; nobody, if it is new."""
+        of = payment or change.opens
+        rule = of.terms.get("approvals") if of is not None else None
+        if not isinstance(rule, dict) or rule.get("number") is None:
+            return False
+        given = self.gate.approvals_given(payment, self.approvals_kept) if payment else 0
+        return given < int(rule["number"])
 
     def _is_paused(self, change: Change, gates: int) -> bool:
         """Tell whether a claim, a resend or a transfer's booking is stopped."""

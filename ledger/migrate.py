@@ -25,6 +25,7 @@ from sqlalchemy.pool import NullPool
 
 from bursar.faults import settings_fault
 from ledger.connections import DatabaseUrl
+from ledger.migrations.preparing import prepare
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 LOCK = 0x6275_7273_6172
@@ -81,6 +82,7 @@ async def upgrade(admin_url: str, revision: str = "head") -> None:
             await connection.commit()
             await connection.execute(text(f"set lock_timeout = '{LOCK_TIMEOUT}'"))
             await connection.commit()
+            await prepare(connection)
             await connection.run_sync(_upgrade, revision)
             await connection.commit()
     finally:

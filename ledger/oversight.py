@@ -11,11 +11,11 @@ from typing import Any
 import asyncpg
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from bursar.payments import PaymentState
+from bursar.payments import FINAL, PaymentState
 from bursar.sweeps import Position, Watermark
 from bursar.views import CheckRound, ForgottenSend, NoSend
 from ledger.checks import BREAKS_MAX
-from ledger.connections import COMMAND_SECONDS, CONNECT_SECONDS, SERVER_SETTINGS, answering
+from ledger.connections import answering, open_pool
 from ledger.rounds import ROUND, STANDING, Round, what_is_late
 
 CONNECTIONS_MAX = 2
@@ -27,6 +27,11 @@ select id, state, seq, created_at from payments
        ('settled', 'returned', 'refused', 'denied', 'expired', 'cancelled', 'failed')
    and (state, created_at, id) > ($1, $2, $3) and updated_at < clock_timestamp() - $4::interval
  order by state, created_at, id limit $5
+"""
+_ENDED = """
+select id from payments
+ where id = any ($1) and state = any ($2::text[]) and updated_at < clock_timestamp() - $3::interval
+ order by id
 """
 _STUCK = """
 select o.id, o.state, o.seq, o.partner, o.due_at, o.next_action,
@@ -130,14 +135,7 @@ class Oversight:
             dsn: postgresql://…, as a login in the role bursar_writer.
         """
         with answering("at all"):
-            pool = await asyncpg.create_pool(
-                dsn,
-                min_size=0,
-                max_size=CONNECTIONS_MAX,
-                timeout=CONNECT_SECONDS,
-                command_timeout=COMMAND_SECONDS,
-                server_settings=SERVER_SETTINGS,
-            )
+            pool = await open_pool(dsn, idle=0, connections_max=CONNECTIONS_MAX)
         try:
             yield cls(pool)
         finally:
@@ -164,6 +162,11 @@ class Oversight:
         rows = await self._rows("select id from payments where id = any ($1)", list(payment_ids))
         return {row["id"] for row in rows}
 
+    async def ended(self, payment_ids: Sequence[str], grace: timedelta) -> list[str]:
+        """Return those of some payments that have ended, longer ago than `grace`."""
+        rows = await self._rows(_ENDED, list(payment_ids), [*FINAL], grace)
+        return [row["id"] for row in rows]
+
     async def stuck(self, limit: int) -> list[Stuck]:
         """Return payments that are past their time without an open case, the longest due first."""
         return [Stuck.model_validate(dict(row)) for row in await self._rows(_STUCK, limit)]
@@ -181,6 +184,10 @@ class Oversight:
         """Return the newest change of the journal; None while there is none."""
         rows = await self._rows("select id, key from transactions order by id desc limit 1")
         return Watermark(change_id=rows[0]["id"], key=rows[0]["key"]) if rows else None
+
+    async def make_periods(self) -> int:
+        """Make the periods of the entries that are to come soon; return how many were made."""
+        return int((await self._rows("select make_periods_v1()"))[0][0])
 
     async def has(self, mark: Watermark) -> bool:
         """Tell whether the journal still has a change that was once its newest."""

@@ -25,7 +25,13 @@ from ledger.books import (
     StoredEvent,
 )
 from ledger.changes import Change, Written
-from ledger.connections import COMMAND_SECONDS, CONNECT_SECONDS, SERVER_SETTINGS, answering
+from ledger.connections import (
+    COMMAND_SECONDS,
+    CONNECT_SECONDS,
+    SERVER_SETTINGS,
+    answering,
+    open_pool,
+)
 from ledger.postgres_evidence import PostgresEvidence
 from ledger.scribe import Scribe
 
@@ -39,11 +45,14 @@ select a.path, a.tenant, a.kind, a.currency, b.side * b.posted as posted_minor,
   from accounts a join balances b on b.account_id = a.id where a.path = $1
 """
 _PAYMENT = """
-select id, kind, tenant, state, seq, content_hash, partner, currency, amount_minor, fee_minor,
-       request, terms, created_by, created_at, updated_at,
-       (select count(*) from cases c where c.payment_id = p.id and c.closed_at is null)
-       as open_cases
-  from payments p where id = $1
+select row_to_json(r) from (
+    select id, kind, tenant, state, seq, content_hash, partner, currency, amount_minor, fee_minor,
+           request, terms, created_by, created_at, updated_at,
+           (select count(*) from cases c where c.payment_id = p.id and c.closed_at is null)
+           as open_cases,
+           array(select row_to_json(a) from attempts a where a.payment_id = p.id order by ordinal)
+           as attempts
+      from payments p where id = $1) r
 """
 _WORDS = """
 select w.attempt_key, w.verb, w.kind, w.partner_ref, w.code, w.evidence, w.answered_at
@@ -54,9 +63,16 @@ _WAITING = """
 select count(*) from payments
  where state = $1 and partner is not distinct from $2 and (state = 'reserved' or kind = 'transfer')
 """
-_OPEN_EVENTS = """
-select * from partner_events
- where payment_id = $1 and applied_at is null and set_aside_at is null order by occurred_at, id
+_EVENTS = """
+select e.*, (select a.payment_id from attempts a
+              where a.partner = e.partner and a.partner_ref = e.partner_ref
+              order by a.opened_at limit 1) as named_payment
+  from partner_events e
+"""
+_EVENT = f"{_EVENTS} where e.id = $1"
+_OPEN_EVENTS = f"""{_EVENTS}
+ where e.payment_id = $1 and e.applied_at is null and e.set_aside_at is null
+ order by e.occurred_at, e.id
 """
 
 
@@ -92,14 +108,7 @@ class PostgresBooks(PostgresEvidence):
             )
 
         with answering("at all"):
-            pool = await asyncpg.create_pool(
-                dsn,
-                min_size=1,
-                max_size=pool_size,
-                timeout=CONNECT_SECONDS,
-                command_timeout=COMMAND_SECONDS,
-                server_settings=SERVER_SETTINGS,
-            )
+            pool = await open_pool(dsn, idle=1, connections_max=pool_size)
         scribe = Scribe(connect, lanes=lanes)
         try:
             yield cls(pool, scribe)
@@ -135,14 +144,9 @@ class PostgresBooks(PostgresEvidence):
         return Account.model_validate(dict(rows[0])) if rows else None
 
     async def payment(self, payment_id: str) -> Payment | None:
-        """Return a payment's row, or None."""
-        rows = await self._rows(_PAYMENT, payment_id)
-        if not rows:
-            return None
-        row = dict(rows[0])
-        return Payment.model_validate(
-            row | {"request": json.loads(row["request"]), "terms": json.loads(row["terms"])}
-        )
+        """Return a payment with its attempts, as it stands now, or None."""
+        text = await self._value(_PAYMENT, payment_id)
+        return None if text is None else Payment.model_validate_json(text)
 
     async def attempts(self, payment_id: str) -> list[AttemptRow]:
         """Return a payment's attempts, oldest first."""
@@ -153,7 +157,7 @@ class PostgresBooks(PostgresEvidence):
 
     async def mark_sent(self, attempt_key: str) -> Permit:
         """Record that bytes may leave from now on, unless they may not."""
-        (row,) = await self._rows("select permit, refusal from mark_sent_v3($1)", attempt_key)
+        (row,) = await self._rows("select permit, refusal from mark_sent_v4($1)", attempt_key)
         return Permit(fence=row["permit"], refusal=row["refusal"])
 
     async def mark_unsent(self, attempt_key: str, fence: int) -> bool:
@@ -223,8 +227,8 @@ class PostgresBooks(PostgresEvidence):
         await self._value("select mark_taken_v1($1)", row_id)
 
     async def event(self, row_id: int) -> StoredEvent | None:
-        """Return one stored event."""
-        rows = await self._rows("select * from partner_events where id = $1", row_id)
+        """Return one stored event, with the payment that its partner's name is of."""
+        rows = await self._rows(_EVENT, row_id)
         return _stored_event(rows[0]) if rows else None
 
     async def open_events(self, payment_id: str) -> list[StoredEvent]:
@@ -348,4 +352,5 @@ def _stored_event(row: asyncpg.Record) -> StoredEvent:
         applied_at=row["applied_at"],
         failures=row["failures"],
         redrives=row["redrives"],
+        named_payment=row.get("named_payment"),
     )

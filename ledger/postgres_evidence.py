@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
-from asyncpg.pool import PoolAcquireContext
+from asyncpg.pool import PoolConnectionProxy
 
 from ledger.connections import COMMAND_SECONDS, answering
 from ledger.evidence import CaseFile, LineKind, PartnerLine
@@ -38,11 +40,11 @@ class PostgresEvidence:
         self._pool = pool
 
     async def note_line(
-        self, partner: str, line_ref: str, payment_id: str, kind: LineKind, amount_minor: int
+        self, partner: str, line_ref: str, payment_id: str | None, kind: LineKind, amount_minor: int
     ) -> PartnerLine:
         """Note a movement, and return how it was judged the first time."""
         rows = await self._rows(
-            "select * from note_line_v1($1, $2, $3, $4, $5)",
+            "select * from note_line_v2($1, $2, $3, $4, $5)",
             partner,
             line_ref,
             payment_id,
@@ -134,6 +136,12 @@ class PostgresEvidence:
             async with self._free_connection() as connection:
                 return await connection.fetchval(query, *arguments)
 
-    def _free_connection(self) -> PoolAcquireContext:
-        """Return a connection; who gets none for a while hears so instead of waiting for ever."""
-        return self._pool.acquire(timeout=COMMAND_SECONDS)
+    @asynccontextmanager
+    async def _free_connection(self) -> AsyncIterator[PoolConnectionProxy]:
+        """Give a connection; who gets none for a while hears so instead of waiting for ever."""
+        async with asyncio.timeout(COMMAND_SECONDS):  # the pool's own limit costs a task
+            connection = await self._pool.acquire()
+        try:
+            yield connection
+        finally:
+            await self._pool.release(connection)

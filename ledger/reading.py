@@ -74,6 +74,8 @@ _ACCOUNTS = text(
         order by a.path"""
 )
 
+_KEEP_ENTRIES = text("lock table only entries in access share mode")
+
 
 class Reader:
     """Reads the books; every method raises `ConnectionError` when the database does not answer."""
@@ -148,7 +150,7 @@ class Reader:
 
     async def payment(self, payment_id: str) -> PaymentView | None:
         """Return everything that is known of a payment; None if the register does not have it."""
-        async with self._snapshot() as connection:
+        async with self._snapshot(of_entries=True) as connection:
             return await payment_view(connection, payment_id)
 
     async def accounts(
@@ -219,7 +221,7 @@ class Reader:
 
     async def check_round(self, *, full: bool) -> Round:
         """Run a round of checks, for somebody who puts it on record."""
-        async with self._snapshot() as connection:
+        async with self._snapshot(of_entries=True) as connection:
             return await run_round(connection, full=full)
 
     async def check_rounds(self, limit: int = CHECK_ROUNDS) -> CheckRounds:
@@ -238,19 +240,24 @@ class Reader:
         return self._export(style)
 
     async def _export(self, style: str) -> AsyncGenerator[str]:
-        async with self._snapshot() as connection:
+        async with self._snapshot(of_entries=True) as connection:
             async for piece in export_journal(connection, style):
                 yield piece
 
     @asynccontextmanager
-    async def _snapshot(self) -> AsyncIterator[AsyncConnection]:
+    async def _snapshot(self, *, of_entries: bool = False) -> AsyncIterator[AsyncConnection]:
         """Give a connection that sees the books as they are at one moment, and cannot change them.
+
+        With `of_entries` no period of them is archived meanwhile. That is locked before the moment
+        is taken: a lock sees the table as it is, and a snapshot might be of before it left.
 
         A `ConnectionError` is what the rest of the house knows for a database that is not there,
         or that cannot answer now: nothing is wrong with what was asked, and it may be asked again.
         """
         try:
             async with self._engine.connect() as connection:
+                if of_entries:
+                    await connection.execute(_KEEP_ENTRIES)
                 yield connection
         except (DBAPIError, NoFreeConnection) as error:
             lost = error.driver_exception if isinstance(error, DBAPIError) else error

@@ -172,7 +172,8 @@ class Scribe:
             return []
         batch: list[_Waiting] = []
         deferred: list[_Waiting] = []
-        while self._queue and len(batch) < BATCH_MAX:
+        most = min(BATCH_MAX, self._share())
+        while self._queue and len(batch) < most:
             waiting = self._queue.popleft()
             if self._busy.isdisjoint(waiting.touched):
                 self._busy |= waiting.touched
@@ -181,6 +182,16 @@ class Scribe:
                 deferred.append(waiting)
         self._queue.extendleft(reversed(deferred))
         return batch
+
+    def _share(self) -> int:
+        """Return how much one lane takes, so that Python and the server work at the same time.
+
+        A lane that took all would leave none for the next one, and then callers who write again
+        once they are answered would come in one wave for ever: first Python works, then the server.
+        """
+        outstanding = len(self._by_key)
+        lanes = min(len(self._lanes), -(-outstanding // LANE_STEP))
+        return -(-outstanding // lanes)
 
     def _finish(self, batch: Sequence[_Waiting]) -> None:
         for waiting in batch:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import httpx
 from pydantic import SecretStr
@@ -20,6 +22,10 @@ KEEP_ALIVE_SECONDS = 2.0
 """Shorter than usual servers keep an idle connection: one that the partner has closed already
 would give `Unknown` for a request that nobody read."""
 
+if find_spec("sniffio") is None:
+    # httpx asks for it with each lock of each request, to learn which library runs the loop, and
+    # what is not installed Python looks for on the whole path every time.
+    sys.modules["sniffio"] = None  # type: ignore[assignment]  # Python's own word for "not there"
 
 Below = httpx.AsyncBaseTransport
 """What carries a request: the network, or in a test whatever loses, delays or spoils it."""

@@ -18,7 +18,6 @@ from bursar import names
 from bursar.errors import BursarError, InvalidRequest
 from bursar.exit import leave
 from bursar.faults import UNSAFE, UnsafeSetup, settings_fault
-from workers.code import keep_code
 from workers.comparing import compare_books, compare_later
 from workers.memory import collect_seldom
 from workers.resources import Opening, open_resources
@@ -81,7 +80,6 @@ def main() -> int:
         strangers = set(wanted) - set(known)
         if strangers:
             parser.error(f"no queue {', '.join(sorted(strangers))}; there are {', '.join(known)}")
-        keep_code("workflows")
         collect_seldom()
         asyncio.run(serve(settings, wanted))
     except (ValidationError, SettingsError) as error:

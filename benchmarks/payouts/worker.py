@@ -24,7 +24,6 @@ from benchmarks.payouts.shapes import EMPTY, USUAL, EmptyPayout, UsualPayout
 from bursar import names, temporal
 from bursar.exit import leave
 from partners.loading import load
-from workers.code import keep_code
 from workers.memory import collect_seldom
 from workers.resources import open_resources
 from workers.settings import Settings
@@ -137,7 +136,6 @@ def main() -> int:
     if sys.argv[1:] not in ([EMPTY], [USUAL]):
         sys.stderr.write(f"name a shape: {EMPTY} or {USUAL}\n")
         return 2
-    keep_code("benchmarks")
     collect_seldom()
     asyncio.run(serve(Settings(), sys.argv[1]))
     return 0

@@ -182,6 +182,9 @@ def _postings(view: PaymentView) -> Table:
         key = cell(posting.key.removeprefix(f"{view.payment.id}/"))
         if posting.refusal:
             shown.add_row(key, short(f"refused: {posting.refusal}", "red"), "", "", "")
+        elif posting.archived_in:
+            where = short(f"archived in {posting.archived_in}", "dim")
+            shown.add_row(key, where, "", "", short(posting.effective_on))
         for entry in posting.entries:
             shown.add_row(
                 key,

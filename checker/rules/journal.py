@@ -22,6 +22,7 @@ FROZEN_TABLES = (
     "partner_lines",
     "case_words",
     "forgotten_sends",
+    "closings",
 )
 """What is written there is never changed nor deleted; corrections are new rows."""
 

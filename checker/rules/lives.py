@@ -1,4 +1,4 @@
-"""Lives: the moves of each payment, what proves them, and that nothing waits in silence."""
+"""Lives: the moves of each payment, and that nothing waits in silence."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from checker.facts import FINAL, Facts, length, moment
 from checker.findings import Finding
-from checker.rows import Payment, Transition
+from checker.rows import Payment
 from checker.rules import pauses
 
 NEXT: dict[str, dict[str | None, frozenset[str]]] = {
@@ -43,9 +43,6 @@ NEXT: dict[str, dict[str | None, frozenset[str]]] = {
 NEVER_MOVED = FINAL - {"settled", "returned"}
 """Final states that say that no money has left."""
 
-PROVEN_BY_PARTNER = frozenset({"submitted", "settled", "returned", "failed"})
-"""States of a payout that only a partner's word, or two people, may bring about."""
-
 DECIDERS_MIN = 2
 """How many people it takes to say what became of money."""
 
@@ -69,29 +66,6 @@ def moves(facts: Facts) -> Iterator[Finding]:
             before = move.after
         if payment.state != before:
             yield Finding(payment_id, f"is {payment.state}, and its last move led to {before}")
-
-
-def proven(facts: Facts) -> Iterator[Finding]:
-    """INV-10: a partner's yes or no names an event, an answer or a decision that is on record."""
-    for move in facts.transitions:
-        if move.kind == "payout" and move.after in PROVEN_BY_PARTNER:
-            lack = _lack_of_proof(facts, move)
-            if lack:
-                yield Finding(move.payment_id, f"{move.after}: {lack}")
-
-
-def _lack_of_proof(facts: Facts, move: Transition) -> str | None:
-    sort, _, name = (move.evidence_id or "").partition("/")
-    if sort == "event":
-        partner = move.actor.removeprefix("partner:")
-        found = (partner, name) in facts.event
-    elif sort in {"submit", "find", "cancel"}:
-        found = any(word.verb == sort for word in facts.words_on.get(name, ()))
-    elif sort == "resolution":
-        found = name == move.payment_id and bool(facts.approvals_of.get(name))
-    else:
-        return f"no evidence, or of no known sort: {move.evidence_id}"
-    return None if found else f"its evidence {move.evidence_id} is not on record"
 
 
 def waits(facts: Facts) -> Iterator[Finding]:

@@ -1,8 +1,8 @@
-"""Partners: each payment once, as asked, and every movement of a bank known to the books."""
+"""Partners: each payment once, as asked, and nothing that nobody asked for."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -12,26 +12,13 @@ from checker.facts import Facts, length, payment_of
 from checker.findings import Finding
 from checker.rows import Attempt, BankBook, BankLine, BankPayout, Payment
 from checker.rules.content import ALIVE, sha256, wire_body
+from checker.rules.proofs import MISSES_MIN, has_said_no
 
 DEFINITE_NO = frozenset({"rejected", "not_sent", "throttled", "not_found", "never_moved"})
 """Answers after which an attempt cannot move money any more."""
 
-MISSES_MIN = 2
-"""How many look-ups have to miss before "not found" is believed."""
-
 CLOCKS_APART = timedelta(seconds=1)
 """How far a bank's clock may be from ours."""
-
-
-class Movement(NamedTuple):
-    """A movement on our account with a partner, in a form that both sides share."""
-
-    partner: str
-    currency: str
-    amount_minor: int
-    """As the bank sees it: credits to us positive."""
-    subject: str
-    """The payment, or what a credit names."""
 
 
 def paid_once(facts: Facts) -> Iterator[Finding]:
@@ -122,15 +109,8 @@ def _kept_look_up(
 
 def lied_about(facts: Facts, payment: Payment) -> bool:
     """Tell whether a partner's book has paid what the partner itself had definitely refused."""
-    if payment.state != "failed" or payment.id not in facts.debits_of:
-        return False
-    words = [
-        w for a in facts.attempts_of.get(payment.id, ()) for w in facts.words_on.get(a.key, ())
-    ]
-    events = facts.events_of.get(payment.id, ())
-    return any(word.kind == "rejected" for word in words) or any(
-        event.kind == "failed" for event in events
-    )
+    paid = payment.state == "failed" and payment.id in facts.debits_of
+    return paid and has_said_no(facts, payment)
 
 
 def claimed_first(facts: Facts) -> Iterator[Finding]:
@@ -274,86 +254,3 @@ def _lack_of_absence(
     if lag is None or len(misses) < MISSES_MIN or misses[-1] < lag:
         return f"after {len(misses)} look-ups that missed"
     return None
-
-
-def movements(facts: Facts) -> Iterator[Finding]:
-    """INV-09: each movement of a bank is one of our nostro account, and the other way round."""
-    theirs, ours = _theirs(facts), _ours(facts)
-    for movement, count in (theirs - ours).items():
-        yield Finding(_told(movement), f"{count} in the bank's book and not in ours")
-    for movement, count in (ours - theirs).items():
-        yield Finding(_told(movement), f"{count} in our books and not in the bank's")
-
-
-def _told(movement: Movement) -> str:
-    return f"{movement.subject} {movement.partner} {movement.amount_minor} {movement.currency}"
-
-
-def _theirs(facts: Facts) -> Counter[Movement]:
-    """Count the banks' lines; what is too young is counted only if our books have it too."""
-    ours = _ours(facts)
-    found: Counter[Movement] = Counter()
-    for book in facts.banks or ():
-        for line in book.lines:
-            subject = payment_of(line.reference)
-            known = subject in facts.payment if subject else False
-            movement = Movement(
-                book.partner,
-                line.currency,
-                line.amount_minor,
-                subject if known and subject else line.reference,
-            )
-            if line.booked_at <= facts.settled_before or movement in ours:
-                found[movement] += 1
-    return found
-
-
-def _ours(facts: Facts) -> Counter[Movement]:
-    partners = {book.partner for book in facts.banks or ()}
-    found: Counter[Movement] = Counter()
-    for account in facts.accounts:
-        head, _, rest = account.path.partition("/")
-        partner = rest.rpartition("/")[0]
-        if head != "nostro" or partner not in partners:
-            continue
-        for entry in facts.entries_on.get(account.id, ()):
-            if entry.delta:
-                subject = _subject(facts, partner, entry.transaction_id)
-                found[Movement(partner, account.currency, -entry.delta, subject)] += 1
-    return found
-
-
-def _subject(facts: Facts, partner: str, transaction_id: int) -> str:
-    """Return what one of our movements is about: its payment, or what its event names."""
-    transaction = facts.transaction.get(transaction_id)
-    if transaction is None:
-        return f"transaction {transaction_id}"
-    if transaction.payment_id in facts.payment:
-        return transaction.payment_id or ""
-    event_id = (transaction.evidence_id or "").removeprefix("event/")
-    event = facts.event.get((partner, event_id))
-    return event.reference or transaction.key if event else transaction.key
-
-
-def tied_out(facts: Facts) -> Iterator[Finding]:
-    """INV-27: a bank's book adds up, and our nostro account is its mirror."""
-    for book in facts.banks or ():
-        running: dict[str, int] = defaultdict(int)
-        young: dict[str, int] = defaultdict(int)
-        for line in sorted(book.lines, key=lambda line: line.seq):
-            running[line.currency] += line.amount_minor
-            if line.balance_minor != running[line.currency]:
-                yield Finding(f"{book.partner} line {line.seq}", "its balance does not add up")
-            if line.booked_at > facts.settled_before:
-                young[line.currency] += line.amount_minor
-        mirrors = {
-            account.currency: -(account.posted or 0)
-            for account in facts.accounts
-            if account.path == f"nostro/{book.partner}/{account.currency}"
-        }
-        for currency in mirrors.keys() | book.balances.keys():
-            theirs, ours = book.balances.get(currency, 0), mirrors.get(currency, 0)
-            if theirs != running[currency]:
-                yield Finding(f"{book.partner} {currency}", f"{theirs} is not opening and lines")
-            if theirs != ours and not young[currency]:
-                yield Finding(f"nostro/{book.partner}/{currency}", f"{ours}, the bank has {theirs}")

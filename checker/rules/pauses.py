@@ -20,7 +20,11 @@ def kept(facts: Facts) -> Iterator[Finding]:
     """INV-19: nothing was claimed, sent or booked that a pause in force covered."""
     for attempt in facts.attempts:
         payment = facts.payment.get(attempt.payment_id)
-        for verb, at in (("claimed", attempt.opened_at), ("sent", attempt.sent_at)):
+        for verb, at in (
+            ("claimed", attempt.opened_at),
+            ("first sent", attempt.first_sent_at),
+            ("sent", attempt.sent_at),
+        ):
             if payment is not None and at is not None:
                 for pause in _in_force(facts, payment, attempt.partner, at):
                     yield Finding(attempt.key, f"was {verb} {at}, {_named(pause)}")

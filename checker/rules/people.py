@@ -8,17 +8,13 @@ from datetime import datetime
 from checker.facts import Facts, moment
 from checker.findings import Finding
 from checker.rows import Approval, Payment, Transition
-from checker.rules import pauses
+from checker.rules import pauses, suspense, terms
 from checker.rules.journal import FROZEN_TABLES
 from checker.rules.lives import DECIDERS_MIN
+from checker.rules.naming import person
 
 MOVED_ON = frozenset({"reserved", "scheduled", "submitting", "settled"})
 """States that a payment which waits for approval reaches only with it."""
-
-
-def person(name: str) -> str:
-    """Return whom a name stands for: spellings that differ in case or spaces are one person."""
-    return " ".join(name.lower().split())
 
 
 def approved(facts: Facts) -> Iterator[Finding]:
@@ -27,6 +23,9 @@ def approved(facts: Facts) -> Iterator[Finding]:
     was disabled.
     """  # noqa: D205  one sentence
     for payment in facts.payments:
+        otherwise = terms.otherwise_than_ruled(facts, payment)
+        if otherwise:
+            yield Finding(payment.id, otherwise)
         need = payment.terms.get("approvals")
         moved_on = _moved_on(facts, payment)
         if not need or moved_on is None:
@@ -120,6 +119,7 @@ def two_people(facts: Facts) -> Iterator[Finding]:
             yield Finding(move.payment_id, f"decided by fewer than {DECIDERS_MIN} people")
         if not move.reason and not any(word.reason for word in words):
             yield Finding(move.payment_id, "decided without a reason")
+    yield from suspense.emptied(facts)
 
 
 def _decisions(words: list[Approval]) -> set[str]:

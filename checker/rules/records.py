@@ -10,8 +10,12 @@ from checker.facts import Facts
 from checker.findings import Finding
 from checker.rows import Event, Payment
 from checker.rules.content import payee_account
+from checker.rules.proofs import is_about
 
 PAID_STATES = frozenset({"settled", "returned"})
+
+OF_A_DEBIT = frozenset({"contradiction", "mismatch", "paid_twice", "phantom_debit"})
+"""Kinds of cases that call people to a partner's "paid" which moves no payment."""
 
 _WORD = re.compile(r"[0-9A-Z+/]{8,}")
 _XID_BITS = (1 << 32) - 1
@@ -20,7 +24,7 @@ _XID_BITS = (1 << 32) - 1
 def events_once(facts: Facts) -> Iterator[Finding]:
     """INV-21: each event is stored once and taken account of, and a bank's "paid" is booked.
 
-    One that is set aside waits for a person, whom its own case has called.
+    One that is set aside waits for a person, whom a case of its own has called.
     """
     for (partner, event_id), count in Counter(
         (e.partner, e.event_id) for e in facts.events
@@ -29,8 +33,7 @@ def events_once(facts: Facts) -> Iterator[Finding]:
             yield Finding(f"{partner}/{event_id}", f"is stored {count} times")
     yield from _stored_again(facts)
     for event in facts.events:
-        waits = event.received_at > facts.settled_before or event.set_aside_at is not None
-        if event.applied_at is None and not waits:
+        if event.applied_at is None and not _may_wait(facts, event):
             yield Finding(f"{event.partner}/{event.event_id}", f"{event.kind} was never applied")
     for payment in facts.payments:
         if payment.state not in PAID_STATES and _is_told_paid(facts, payment):
@@ -38,6 +41,15 @@ def events_once(facts: Facts) -> Iterator[Finding]:
     guards = facts.guards
     if guards is not None and ("partner_events", "partner", "event_id") not in guards.unique:
         yield Finding("partner_events", "no unique index on partner and event id")
+
+
+def _may_wait(facts: Facts, event: Event) -> bool:
+    """Tell whether an event that was not applied is young, or a person was called to it."""
+    if event.set_aside_at is None:
+        return event.received_at > facts.settled_before
+    opened_by = facts.transaction_at.get(f"event/{event.id}/set_aside/{event.redrives}")
+    called = facts.cases_by.get(opened_by.id, ()) if opened_by else ()
+    return any(case.kind == "event_set_aside" for case in called)
 
 
 def _stored_again(facts: Facts) -> Iterator[Finding]:
@@ -53,24 +65,32 @@ def _stored_again(facts: Facts) -> Iterator[Finding]:
 
 
 def _is_told_paid(facts: Facts, payment: Payment) -> bool:
-    """Tell whether an applied event says paid, and fits, and nothing was booked for it."""
-    fits = any(
-        event.kind == "paid" and event.applied_at is not None and _fits(event, payment)
+    """Tell whether an applied event says paid, and fits, and nothing at all was done about it."""
+    return any(
+        event.kind == "paid"
+        and event.applied_at is not None
+        and is_about(event, payment)
+        and not _has_called(facts, event, payment)
         for event in facts.events_of.get(payment.id, ())
     )
-    return fits and not facts.cases_of.get(payment.id)
 
 
-def _fits(event: Event, payment: Payment) -> bool:
-    return (
-        event.partner == payment.partner
-        and event.amount_minor in (None, payment.amount_minor)
-        and event.currency in (None, payment.currency)
-    )
+def _has_called(facts: Facts, event: Event, payment: Payment) -> bool:
+    """Tell whether people were called to this "paid": by it, or to its money in suspense."""
+    for case in facts.cases_of.get(payment.id, ()):
+        opened_by = facts.transaction.get(case.transaction_id)
+        if case.kind not in OF_A_DEBIT or opened_by is None:
+            continue
+        proof = facts.evidence_of(opened_by)
+        if opened_by.kind == "paid_after_failed" or (proof and proof.movement == event.movement):
+            return True
+    return False
 
 
 def outbox_tells_all(facts: Facts) -> Iterator[Finding]:
-    """INV-22: what waits to be published is a payment's last moves, each once, none left out."""
+    """INV-22: each move of a payment is told once, and none is left out; none is published yet."""
+    if facts.outbox is None:
+        return
     waiting: dict[str, list[int]] = {}
     for row in facts.outbox:
         waiting.setdefault(row.payment_id, []).append(row.seq)
@@ -80,10 +100,10 @@ def outbox_tells_all(facts: Facts) -> Iterator[Finding]:
             yield Finding(row.event_id, "tells of no such move")
         if row.event_id != f"{row.payment_id}/{row.seq}":
             yield Finding(row.event_id, "has not the id of its move")
-    for payment_id, seqs in waiting.items():
-        last = len(facts.life_of.get(payment_id, []))
-        if sorted(seqs) != list(range(min(seqs), last + 1)):
-            yield Finding(payment_id, f"waits with {sorted(seqs)}, its moves end at {last}")
+    for payment_id, life in facts.life_of.items():
+        told = sorted(waiting.get(payment_id, []))
+        if told != [move.seq for move in life]:
+            yield Finding(payment_id, f"tells of {told}, its moves end at {len(life)}")
 
 
 def audited(facts: Facts) -> Iterator[Finding]:
@@ -124,7 +144,7 @@ def tenants_apart(facts: Facts) -> Iterator[Finding]:
             account = facts.account.get(entry.account_id)
             if account and owner and account.tenant not in (None, owner.tenant):
                 yield Finding(transaction.key, f"of {owner.tenant} moves {account.path}")
-    for row in facts.outbox:
+    for row in facts.outbox or ():
         told_of = facts.payment.get(row.payment_id)
         if told_of is not None and row.tenant != told_of.tenant:
             yield Finding(row.event_id, f"is told to {row.tenant}")

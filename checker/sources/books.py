@@ -12,8 +12,10 @@ import asyncpg
 from checker.rows import (
     Account,
     Approval,
+    Archived,
     Attempt,
     Case,
+    CaseWord,
     Disabled,
     Entry,
     Event,
@@ -47,6 +49,8 @@ class Books(NamedTuple):
     accounts: list[Account]
     transactions: list[Transaction]
     entries: list[Entry]
+    """But for those that are archived."""
+    archived: list[Archived]
     holds: list[Hold]
     payments: list[Payment]
     transitions: list[Transition]
@@ -58,6 +62,7 @@ class Books(NamedTuple):
     pauses: list[Pause]
     notes: list[Note]
     cases: list[Case]
+    case_words: list[CaseWord]
     outbox: list[Outgoing]
     guards: Guards
 
@@ -69,28 +74,38 @@ select coalesce(a.id, b.account_id) as id, coalesce(a.path, 'no account ' || b.a
        b.seq
   from accounts a full join balances b on b.account_id = a.id"""
 
-_WRITABLE = """
-select c.relname::text, r.rolname::text
-  from pg_class c cross join pg_roles r
- where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p')
-   and c.relname = any($1::text[])
+_ARCHIVED = "select file, sha256 from periods where archived_at is not null order by number"
+
+# A part of a partitioned table goes by the name of the whole: whoever may write it writes that.
+_TABLES = """
+with tables as (
+    select c.oid, c.relowner, coalesce(w.relname, c.relname)::text as name
+      from pg_class c
+      left join pg_inherits i on i.inhrelid = c.oid left join pg_class w on w.oid = i.inhparent
+     where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p'))"""
+
+_WRITABLE = f"""{_TABLES}
+select distinct c.name, r.rolname::text
+  from tables c cross join pg_roles r
+ where c.name = any($1::text[])
    and not r.rolsuper and r.oid <> c.relowner and r.rolname not like 'pg\\_%'
    and has_table_privilege(r.oid, c.oid, 'insert, update, delete, truncate')
- order by 1, 2"""
+ order by 1, 2"""  # noqa: S608  our own words
 
 # Bits of tgtype: 2 before, 8 delete, 16 update, 32 truncate.
-_FROZEN = """
-select c.relname::text
-  from pg_class c join pg_trigger t on t.tgrelid = c.oid
- where c.relnamespace = 'public'::regnamespace and not t.tgisinternal
-   and t.tgenabled in ('O', 'A') and t.tgtype & 2 <> 0 and t.tgattr = ''::int2vector
- group by c.relname having bit_or(t.tgtype) & 56 = 56"""
+_FROZEN = f"""{_TABLES}
+select c.name
+  from tables c
+  cross join lateral (
+       select bit_or(t.tgtype) as bits from pg_trigger t
+        where t.tgrelid = c.oid and not t.tgisinternal and t.tgenabled in ('O', 'A')
+          and t.tgtype & 2 <> 0 and t.tgattr = ''::int2vector) g
+ group by c.name having bool_and(coalesce(g.bits & 56 = 56, false))"""  # noqa: S608
 
-_OWNERS = """
+_OWNERS = f"""{_TABLES}
 select distinct r.rolname::text
-  from pg_class c join pg_roles r on r.oid = c.relowner
- where c.relnamespace = 'public'::regnamespace and c.relname = any($1::text[])
-   and r.rolcanlogin and not r.rolsuper"""
+  from tables c join pg_roles r on r.oid = c.relowner
+ where c.name = any($1::text[]) and r.rolcanlogin and not r.rolsuper"""  # noqa: S608
 
 _UNIQUE = """
 select c.relname::text, array_agg(a.attname::text order by k.place)
@@ -110,6 +125,7 @@ GUARDED = (
     "caps",
     "case_words",
     "cases",
+    "closings",
     "entries",
     "forgotten_sends",
     "holds",
@@ -121,6 +137,7 @@ GUARDED = (
     "pauses",
     "payments",
     "people_disabled",
+    "periods",
     "transactions",
     "transitions",
 )
@@ -163,12 +180,15 @@ async def _read(connection: asyncpg.Connection) -> Books:
     async def rows(query: str, make: Callable[..., _Row]) -> list[_Row]:
         return [make(*row) async for row in connection.cursor(query, prefetch=ROWS_AT_ONCE)]
 
+    # Before the snapshot is taken: no entries are archived between it and their being read.
+    await connection.execute("lock table only entries in access share mode")
     now: datetime = await connection.fetchval("select now()")
     return Books(
         now=now,
         accounts=await rows(_ACCOUNTS, Account),
         transactions=await rows(table("transactions", Transaction), Transaction),
         entries=await rows(table("entries", Entry, currency="currency::text"), Entry),
+        archived=await rows(_ARCHIVED, Archived),
         holds=await rows(table("holds", Hold), Hold),
         payments=await rows(table("payments", Payment, currency="currency::text"), _payment),
         transitions=await rows(
@@ -182,6 +202,7 @@ async def _read(connection: asyncpg.Connection) -> Books:
         pauses=await rows(table("pauses", Pause), Pause),
         notes=await rows(table("notes", Note), Note),
         cases=await rows(table("cases", Case), Case),
+        case_words=await rows(table("case_words", CaseWord), CaseWord),
         outbox=await rows(table("outbox", Outgoing), Outgoing),
         guards=Guards(
             writable=tuple((r[0], r[1]) for r in await connection.fetch(_WRITABLE, GUARDED)),

@@ -5,8 +5,9 @@ from alembic import context
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=None,
-    # One transaction for all: a server that stops in the middle leaves the old schema whole.
-    transaction_per_migration=False,
+    # A commit for each: what one revision has locked is free before the next one waits for more,
+    # and a server that stops in between leaves the schema of a whole revision.
+    transaction_per_migration=True,
 )
 with context.begin_transaction():
     context.run_migrations()

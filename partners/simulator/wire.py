@@ -258,7 +258,8 @@ def found(payouts: Sequence[Payout], attempt: Attempt) -> Found:
         return NotFound(evidence="an empty list")
     live = [one for one in payouts if one.status not in (Status.FAILED, Status.CANCELLED)]
     if len(live) > 1:
-        return Unknown(evidence=told(f"{len(live)} payouts: {', '.join(one.id for one in live)}"))
+        named = told(f"{len(live)} payouts: {', '.join(one.id for one in live)}")
+        return Unknown(evidence=named, differs=("payouts",))
     return meaning((live or payouts)[-1], attempt)
 
 

@@ -102,11 +102,13 @@ async def submitted_as(driver: Driver, payout_id: str, partner_ref: str) -> None
     )
 
 
-async def test_a_no_to_another_payout_than_was_accepted_gives_no_money_back(
-    books: PostgresBooks, driver: Driver, auditor_url: str
+@pytest.mark.parametrize("kind", [NO, EventKind.ACCEPTED])
+async def test_a_word_of_another_payout_than_was_accepted_gives_no_money_back_and_calls_a_person(
+    books: PostgresBooks, driver: Driver, auditor_url: str, kind: EventKind
 ) -> None:
     await submitted_as(driver, PAYOUT, "b-1")
-    await take(books, an_event(NO, "evt_1", partner_ref="b-9"))
+    await take(books, an_event(EventKind.ACCEPTED, "evt_0", partner_ref="b-1"))
+    await take(books, an_event(kind, "evt_1", partner_ref="b-9"))
     assert await state(books) is S.SUBMITTED
     assert await cases(auditor_url) == [("mismatch", PAYOUT)]
 
@@ -167,7 +169,9 @@ async def test_deciding_a_payment_never_closes_a_case_whose_money_is_in_suspense
     await take(books, an_event(PAID, "evt_2", amount_minor=AMOUNT + 1))
     assert len(await cases(auditor_url)) == 2
     decided = Evidence(actor="ana with ben", id=f"resolution/{PAYOUT}", closes_cases=True)
-    await Conclusions(books).conclude(PAYOUT, Paid(partner_ref=""), decided)
+    conclusions = Conclusions(books)
+    payment = await conclusions.payment(PAYOUT)
+    await conclusions.conclude(payment, Paid(partner_ref=""), decided)
     assert await state(books) is S.SETTLED
     assert await cases(auditor_url) == [("phantom_debit", PAYOUT)]
     assert await breaks(auditor_url) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -17,7 +18,17 @@ from activities.rails import PAUSE_MAX, RailActivities
 from activities.rules import Delays, Rules
 from activities.terms import Opened, Opening, Question, Standing
 from bursar import PaymentState
-from bursar.reports import Accepted, NotFound, NotSent, Report, Throttled, Unknown
+from bursar.reports import (
+    Accepted,
+    NotFound,
+    NotSent,
+    Paid,
+    Rejected,
+    RejectionCode,
+    Report,
+    Throttled,
+    Unknown,
+)
 from ledger.books import Books, PartnerWord
 from ledger.postgres import PostgresBooks
 from partners.port import Attempt, Guarantees, Partner
@@ -165,6 +176,29 @@ async def test_a_try_gives_nothing_back_once_another_may_have_sent(books: Postgr
     )
     standing: Standing = await ActivityEnvironment().run(first.submit, payout.request.id)
     assert (standing.state, bank.sends) == (S.SUBMITTED, 2)
+
+
+@pytest.mark.parametrize("ends", [S.SUBMITTED, S.SETTLED])
+async def test_a_no_to_an_older_send_gives_nothing_back_once_a_newer_one_is_accepted(
+    books: PostgresBooks, ends: S
+) -> None:
+    """K+: the no crawls home; meanwhile a second try sends the same key, and hears yes."""
+    yes = Accepted(partner_ref="b-1") if ends is S.SUBMITTED else Paid(partner_ref="b-1")
+    bank = Bank([Rejected(code=RejectionCode.PARTNER_FUNDS), yes], key_lifetime=timedelta(days=1))
+    payout = await opened(books, bank)
+
+    async def another_worker_goes_on() -> None:
+        assert (await payout.submit()).state is S.OUTCOME_UNKNOWN
+        assert (await payout.ask()).state is S.SUBMITTING
+        assert (await payout.submit()).state is ends
+
+    first = RailActivities(
+        cast(Books, Interrupted(books, "add_word", another_worker_goes_on)),
+        {BANK: cast(Partner, bank)},
+    )
+    async with asyncio.timeout(30):  # a word that moves nothing is not tried for ever
+        standing: Standing = await ActivityEnvironment().run(first.submit, payout.request.id)
+    assert (standing.state, standing.open_cases, bank.sends) == (ends, 0, 2)
 
 
 async def test_a_try_that_was_held_up_past_its_time_sends_nothing(books: PostgresBooks) -> None:

@@ -62,15 +62,11 @@ def _part(
 
 
 async def _run(run: Run) -> dict[str, Any]:
-    told: dict[str, Any] = {}
     task = asyncio.current_task()
     if task is not None:  # told to end, it stops everything that it has started
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    async with run.running() as outcome:
-        told = await report.figures(run.site, outcome)
-        told["per_state"] = report.state_times(await run.site.rows(report.STATES))
-    return told
+    return report.figures(run.site, await run.live())
 
 
 def _options() -> argparse.Namespace:

@@ -38,6 +38,7 @@ async def ask(site: Installation, folder: Path) -> dict[str, Any]:
     for partner in PARTNERS:
         arguments += ["--bank", f"{partner}={site.bank_file(partner)}"]
     arguments += ["--client-log", str(site.folder / "client.jsonl")]
+    arguments += ["--rules", str(site.folder / "rules.toml")]
     arguments += ["--temporal", site.temporal.address, "--namespace", NAMESPACE]
     asked = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -51,3 +52,15 @@ async def ask(site: Installation, folder: Path) -> dict[str, Any]:
         raise CheckerFailed(words.decode()[-2_000:])
     told: dict[str, Any] = json.loads(out.decode().splitlines()[-1])
     return told
+
+
+def worse(before: dict[str, Any] | None, now: dict[str, Any]) -> dict[str, Any]:
+    """Return two judgements in one: of each count the higher, and what it is about."""
+    if before is None:
+        return now
+    for counts in ("figures", "invariants", "apart"):
+        for name, count in before[counts].items():
+            if count > now[counts].get(name, 0):
+                now[counts][name] = count
+                now["examples"][name] = before["examples"].get(name, [])
+    return now

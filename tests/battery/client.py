@@ -110,9 +110,8 @@ class Backend:
         if probe is None:
             self._fate.meet("K3")
         more: dict[str, Any] = {"probe": probe} if probe else {}
-        if probe == "other_content":
-            more["request"] = request.model_dump(mode="json", exclude_none=True)
-        self._write(deed, "start", "answered", answer=answer, **more)
+        sent = request.model_dump(mode="json", exclude_none=True)
+        self._write(deed, "start", "answered", answer=answer, request=sent, **more)
 
     async def _end(self, deed: Deed) -> None:
         result = await self._answered(lambda b: self._handle(b, deed).result())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 import signal
 import time
@@ -12,6 +13,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import httpx
 
 from ops.postgres import PostgresFailed
 from ops.temporal import TemporalFailed
@@ -28,6 +31,8 @@ STORMS = ("dropped", "late", "cut", "sliced", "deaf", "clogged", "swizzle", "dro
 """Kinds of bad weather, in turn, so that even a small run has each."""
 BUSY = ("worker_db", "gateway_db", "to_keyed", "from_keyed", "client_temporal")
 """Lines on which there is always something to drop."""
+PAUSES = (("all", ""), ("partner", "keyed"), ("partner", "lookup"), ("currency", "EUR"))
+"""What is paused, by scope and name."""
 BEGIN, END = 0.08, 0.85
 """Faults come between these shares of the payments; what is left of them has time until the end."""
 LOOK_EVERY_SECONDS = 0.1
@@ -111,6 +116,8 @@ class Director:
             scenes.append(self._scene("bank_kill", self._kill_one(self._site.banks)))
         for _ in range(tier.program_kills):
             scenes.append(self._scene("program_kill", self._kill_one(self._site.ours)))
+        for _ in range(tier.pauses):
+            scenes.append(self._scene("pause", self._pause()))
         for number in range(tier.storms):
             scenes.append(self._scene("storm", self._storm(STORMS[number % len(STORMS)])))
         return sorted(scenes, key=lambda scene: scene.at)
@@ -207,6 +214,33 @@ class Director:
             await asyncio.to_thread(self._site.temporal.kill)
             await asyncio.to_thread(self._site.temporal.start)
             self.counts["server_restarts"] += 1
+
+    def _pause(self) -> Callable[[], Awaitable[None]]:
+        """Return a pause of a bank, a currency or everything, which is lifted after a moment."""
+        scope, name = self._rng.choice(PAUSES)
+        seconds = self._rng.uniform(0.5, 3.0)
+
+        async def pause() -> None:
+            await self._say("pause", scope, name)
+            self.counts["pauses"] += 1
+            await asyncio.sleep(seconds)
+            await self._say("resume", scope, name)
+
+        return pause
+
+    async def _say(self, word: str, scope: str, name: str) -> None:
+        """Pause or resume; said until it is heard, since a pause that stays stops everything."""
+        body = {"scope": scope, "name": name, "reason": "the battery"}
+        headers = {"Authorization": "Bearer ops-token"}
+        async with httpx.AsyncClient(trust_env=False, timeout=5, headers=headers) as http:
+            for url in itertools.cycle(self._site.gateway_urls):
+                try:
+                    answer = await http.post(f"{url}/v1/rails/{word}", json=body)
+                    if answer.status_code < 500:
+                        return
+                except httpx.HTTPError:
+                    pass  # it is down: the other one, or later
+                await asyncio.sleep(LOOK_EVERY_SECONDS)
 
     async def _freeze(self) -> None:
         name = self._rng.choice(self._site.ours)

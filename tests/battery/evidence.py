@@ -18,6 +18,11 @@ ENDED = ", ".join(f"'{state}'" for state in sorted(FINAL))
 """The states in which a payment has ended, for SQL."""
 
 
+def payment_of(reference: str) -> str:
+    """Return which payment a reference of ours names; "" for none of ours."""
+    return reference.rpartition("-")[0]
+
+
 @dataclass(frozen=True)
 class BankLine:
     """One movement on our account, by the bank's own book; credits to us positive."""
@@ -31,19 +36,16 @@ class BankLine:
 
     @property
     def payment_id(self) -> str:
-        return self.reference.rpartition("-")[0]
+        return payment_of(self.reference)
 
 
 @dataclass(frozen=True)
 class BankPayout:
     """One payout as the bank has it."""
 
-    partner: str
     reference: str
-    truth: str
-    amount_minor: int
-    currency: str
-    quirks: tuple[str, ...]
+    kept_minor: int
+    """What the bank kept of the money that it gave back."""
 
 
 @dataclass
@@ -53,10 +55,8 @@ class BankBook:
     lines: list[BankLine] = field(default_factory=list)
     payouts: list[BankPayout] = field(default_factory=list)
     balances: dict[str, int] = field(default_factory=dict)
-    misbehaviours: list[str] = field(default_factory=list)
-    """Each time that it did something wrong."""
-    at_work: int = 0
-    """Steps and deliveries that are not done."""
+    tries: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """What it does wrong with each reference that it was asked to pay."""
 
 
 def read_bank(partner: str, file: Path) -> BankBook:
@@ -69,24 +69,20 @@ def read_bank(partner: str, file: Path) -> BankBook:
             reference, kind, amount_minor, currency, booked_at = row
             moment = datetime.fromisoformat(booked_at)
             book.lines.append(BankLine(partner, reference, kind, amount_minor, currency, moment))
-        for row in db.execute(
-            "SELECT reference, truth, amount_minor, currency, quirks FROM payouts"
-        ):
-            reference, truth, amount_minor, currency, quirks = row
-            book.payouts.append(
-                BankPayout(partner, reference, truth, amount_minor, currency, _names(quirks))
-            )
+        for reference, kept in db.execute("SELECT reference, ifnull(fee_minor, 0) FROM payouts"):
+            book.payouts.append(BankPayout(reference, kept))
         book.balances = dict(db.execute("SELECT currency, booked_minor FROM balances"))
-        for (quirks,) in db.execute("SELECT quirks FROM tries"):
-            book.misbehaviours += _names(quirks)
-        book.at_work = _at_work(db)
+        for reference, quirks in db.execute("SELECT reference, quirks FROM tries"):
+            book.tries[reference] = _names(quirks)
     return book
 
 
 def at_work(file: Path) -> int:
     """Return how many steps and deliveries a bank has before it."""
     with _opened(file) as db:
-        return _at_work(db)
+        steps = db.execute("SELECT count(*) FROM steps").fetchone()[0]
+        queued = db.execute("SELECT count(*) FROM deliveries WHERE state = 'queued'").fetchone()[0]
+        return int(steps + queued)
 
 
 def truth_of(file: Path, reference: str) -> list[str]:
@@ -119,12 +115,6 @@ class _opened:
         self._db.close()
 
 
-def _at_work(db: sqlite3.Connection) -> int:
-    steps = db.execute("SELECT count(*) FROM steps").fetchone()[0]
-    queued = db.execute("SELECT count(*) FROM deliveries WHERE state = 'queued'").fetchone()[0]
-    return int(steps + queued)
-
-
 def _names(quirks: str) -> tuple[str, ...]:
     told: dict[str, Any] = json.loads(quirks)
     groups = ("answer", "lifecycle", "webhook", "lookup")
@@ -140,10 +130,13 @@ class Told:
     asked: bool = False
     acknowledged: bool = False
     end: str | None = None
-    states: list[str] = field(default_factory=list)
+    said: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    """Who has said what of it, heard or not: cancel, approve, deny."""
     verdicts: list[str] = field(default_factory=list)
     conflicts_missed: int = 0
     """How often other content under the same id was taken for the same payment."""
+    conflicts_made_up: int = 0
+    """How often the same content was refused as other content."""
 
 
 def read_diary(path: Path) -> dict[str, Told]:
@@ -158,12 +151,12 @@ def read_diary(path: Path) -> dict[str, Told]:
             of.asked, of.request = True, line["request"]
         elif op == "start" and line.get("probe") == "other_content":
             of.conflicts_missed += ok
-        elif op == "start" and ok:
-            of.acknowledged = True
+        elif op == "start" and not asked:
+            of.acknowledged |= ok
+            of.conflicts_made_up += not ok
         elif op == "result" and ok:
             of.end = answer["state"]
-        elif op == "status" and ok:
-            of.states.append(answer["state"])
-        elif op in ("cancel", "approve", "deny") and answer.get("verdict"):
-            of.verdicts.append(answer["verdict"])
+        elif op in ("cancel", "approve", "deny"):
+            of.said[op].add(line["by"])
+            of.verdicts += [answer["verdict"]] if answer.get("verdict") else []
     return dict(told)

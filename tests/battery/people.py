@@ -46,6 +46,10 @@ class People:
         self._site = site
         self._since: dict[str | int, float] = {}
         self._thawed = time.monotonic()
+        self._asked: dict[str, set[str]] = {}
+        """Who has spoken, heard or not, by what it was about."""
+        self.alone: list[str] = []
+        """What one of them has decided, and needs two."""
         self.resolved: set[str] = set()
         """Payments of which they have said what became of them."""
         self.closed: set[int] = set()
@@ -90,7 +94,8 @@ class People:
             "outcome": "paid" if paid else "never_moved",
             "evidence": f"the bank's own book, {row['key']}: {truths or 'nothing'}",
         }
-        if await self._both_say(http, f"payments/{row['id']}/resolve", body):
+        path = f"payments/{row['id']}/resolve"
+        if await self._both_say(http, path, body, needed=len(DECIDERS)):
             self.resolved.add(row["id"])
 
     async def _close(self, http: httpx.AsyncClient, row: Any) -> None:
@@ -100,13 +105,18 @@ class People:
         body = {"evidence": "compared with the bank's own book"}
         if row["suspense"] is not None:
             body["to"] = f"loss/partner/{row['currency']}"
-        if await self._both_say(http, f"cases/{row['id']}/resolve", body):
+        people = 1 if row["suspense"] is None else len(DECIDERS)
+        if await self._both_say(http, f"cases/{row['id']}/resolve", body, needed=people):
             self.closed.add(row["id"])
 
-    async def _both_say(self, http: httpx.AsyncClient, path: str, body: dict[str, str]) -> bool:
+    async def _both_say(
+        self, http: httpx.AsyncClient, path: str, body: dict[str, str], *, needed: int
+    ) -> bool:
         """Have two people say the same, each at another gateway; tell whether that was enough."""
-        for number, person in enumerate(DECIDERS):
+        asked = self._asked.setdefault(path, set())
+        for number, person in enumerate(DECIDERS, start=1):
             url = self._site.gateway_urls[number % len(self._site.gateway_urls)]
+            asked.add(person)
             try:
                 answer = await http.post(
                     f"{url}/v1/{path}",
@@ -116,5 +126,7 @@ class People:
             except httpx.HTTPError:
                 return False  # again, when the gateway is up
             if answer.is_success and answer.json()["verdict"] == "resolved":
+                if len(asked) < needed:
+                    self.alone.append(f"{path}: the word of {person} alone was enough")
                 return True
         return False

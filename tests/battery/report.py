@@ -13,10 +13,11 @@ from rich.table import Table
 
 from bursar.payments import PaymentState
 from ops.program import ROOT
+from tests.battery.case import RARE, RARE_MAX, ZEROS, Case
 from tests.battery.installation import Installation
-from tests.battery.judge import ZEROS, Case
 from tests.battery.orders import MISSING_POINTS, POINTS
 from tests.battery.run import Outcome
+from tests.battery.tiers import Tier
 
 CHECKER = "none: only the battery's own judge"
 
@@ -36,8 +37,8 @@ FAULTS = {
     "P5": ("409-on-the-key", "409-without-booking", "429-seconds", "429-date", "429-absent",
            "throttle-then-ok"),
     "P8": ("not-found-for-a-while",),
-    "P9": ("status-rolled-back", "status-rolled-back-for-good"),
-    "P13": ("paid-twice",),
+    "W4": ("status-rolled-back", "status-rolled-back-for-good"),
+    "P13": ("paid-twice", "phantom-debit"),
     "P10": ("failed-but-paid", "paid-but-told-failed"),
     "P11": ("200-empty", "200-html", "200-truncated", "odd-2xx", "202-empty"),
     "P12": ("other-amount-echo", "other-payee-echo", "other-reference-echo"),
@@ -50,19 +51,15 @@ FAULTS = {
 }  # fmt: skip
 """Which of the banks' misbehaviours are which fault of the battery."""
 
+DETECT_SECONDS_MAX = 60.0
+"""How long a bank's movement against its word may go unseen."""
+
 FOUND_OUT = frozenset({"contradiction", "paid_twice", "phantom_debit", "excess_return"})
 """Cases that say a bank has moved money otherwise than it had told, or than it may."""
 
-STATES = """
-select before, extract(epoch from at - came)::float8 as seconds
-  from (select before, at, lag(at) over (partition by payment_id order by seq) as came
-          from transitions) t
- where before is not null and came is not null
-"""
 
-
-async def figures(site: Installation, outcome: Outcome) -> dict[str, Any]:
-    """Return every figure of a run whose servers still have their data."""
+def figures(site: Installation, outcome: Outcome) -> dict[str, Any]:
+    """Return every figure of a run."""
     case, director = outcome.case, outcome.director
     told: dict[str, Any] = {
         "tier": site.tier.name,
@@ -79,8 +76,10 @@ async def figures(site: Installation, outcome: Outcome) -> dict[str, Any]:
         told["faults_by_id"], told["partner_lies_by_id"] = _lies(case)
     if director is not None:
         told |= _breaks(director.orders.done(), director.counts, outcome)
+        told |= _missing(site.tier, told)
         own = _own_faults(director.counts, outcome.dropped)
         told["faults_by_id"] = {**own, **told.get("faults_by_id", {})}
+    told["per_state"] = _state_times(outcome.state_times)
     told |= outcome.findings.figures()
     told |= _checked(outcome, told)
     told["rebuild_differences"] = len(outcome.rebuilt)
@@ -92,9 +91,13 @@ async def figures(site: Installation, outcome: Outcome) -> dict[str, Any]:
 
 
 def passed(told: dict[str, Any]) -> bool:
-    """Tell whether every figure that has to be 0 is 0, and the run came to its end."""
+    """Tell whether a run came to its end, had its faults, and every figure is as it has to be."""
+    if told["broken"] or told["rebuild_differences"]:
+        return False
     wrong = any(told[name] for name in ZEROS) or any(told["invariants"].values())
-    return not (wrong or told["rebuild_differences"] or told["broken"])
+    often = any(told[name] > RARE_MAX * told["payments_attempted"] for name in RARE)
+    late = (told["max_time_to_detect"] or 0) > DETECT_SECONDS_MAX
+    return not (wrong or often or late or told["silent_K"] or told["restarts_missed"])
 
 
 def _checked(outcome: Outcome, told: dict[str, Any]) -> dict[str, Any]:
@@ -114,7 +117,7 @@ def _checked(outcome: Outcome, told: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def state_times(rows: list[Any]) -> dict[str, dict[str, float]]:
+def _state_times(rows: list[Any]) -> dict[str, dict[str, float]]:
     """Return the median and the 99th percentile of the seconds spent in each state."""
     spent: dict[str, list[float]] = {}
     for row in rows:
@@ -161,7 +164,9 @@ def time_to_detect(case: Case) -> float | None:
 
 
 def _lies(case: Case) -> tuple[dict[str, int], dict[str, int]]:
-    by_name = Counter(name for book in case.banks.values() for name in book.misbehaviours)
+    by_name = Counter(
+        name for book in case.banks.values() for names in book.tries.values() for name in names
+    )
     by_id = {
         fault: sum(by_name[name] for name in names)
         for fault, names in FAULTS.items()
@@ -182,9 +187,20 @@ def _breaks(done: Counter[Any], counts: Counter[str], outcome: Outcome) -> dict[
         "db_restarts": counts["db_restarts"],
         "server_restarts": counts["server_restarts"],
         "sigstops": counts["sigstops"],
+        "pauses": counts["pauses"],
         "other_kills": {n: c for n, c in counts.items() if n.endswith("_kills")},
         "proxy_faults": proxy,
         "answers_dropped": {link: n for link, n in outcome.dropped.items() if n},
+    }
+
+
+def _missing(tier: Tier, told: dict[str, Any]) -> dict[str, Any]:
+    """Return which faults of the tier did not come: a run without them proves nothing."""
+    planned = {"db_restarts": tier.db_restarts, "server_restarts": tier.server_restarts}
+    silent = [k for k, deaths in told["per_K"].items() if not any(deaths.values())]
+    return {
+        "silent_K": [] if tier.is_for_power else silent,
+        "restarts_missed": [name for name, count in planned.items() if told[name] < count],
     }
 
 

@@ -18,11 +18,13 @@ import pytest
 
 from ops.program import ROOT
 from tests.battery import power, report
+from tests.battery.case import RARE, ZEROS, Case, Findings
 from tests.battery.diary import Diary
 from tests.battery.evidence import BankBook, Told, read_bank, read_diary
-from tests.battery.judge import ZEROS, Case, Findings, judge
+from tests.battery.judge import judge
 from tests.battery.orders import MISSING_POINTS, POINTS, Fate, Orders, Swallowed
 from tests.battery.plan import as_request, dated, deed
+from tests.battery.run import Run
 from tests.battery.tiers import TIERS
 
 BOOKED_AT = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
@@ -122,11 +124,12 @@ def bank_file(folder: Path, *, debits: int) -> Path:
 def a_case(bank: BankBook, *, state: str = "settled", told: str = "settled") -> Case:
     """Return the evidence of one payout that our side believes to be paid once."""
     payment: dict[str, Any] = {
-        **{"id": "po_1", "kind": "payout", "state": state, "terms": "{}", "content_hash": "h"},
-        **{"amount_minor": 1250, "currency": "EUR", "created_by": "maker"},
+        **{"id": "po_1", "kind": "payout", "state": state, "terms": {}, "content_hash": "h"},
+        **{"amount_minor": 1250, "currency": "EUR", "created_by": "maker", "partner": "keyed"},
+        "fee_minor": 21,
     }
     return Case(
-        told={"po_1": Told(asked=True, acknowledged=True, end=told)},
+        told={"po_1": Told(request=REQUEST, asked=True, acknowledged=True, end=told)},
         banks={"keyed": bank},
         payments={"po_1": payment},
         attempts={"po_1-1": {"payment_id": "po_1", "opened_at": 0}},
@@ -187,14 +190,44 @@ def test_who_was_told_approved_of_a_payment_that_then_expired_was_misled(tmp_pat
     assert judge(case).figures()["misled_client"] == 1
 
 
+def test_a_payout_whose_money_has_all_come_back_is_returned_and_one_of_which_half_did_is_not(
+    tmp_path: Path,
+) -> None:
+    bank = read_bank("keyed", bank_file(tmp_path, debits=1))
+    back = dataclasses.replace(bank.lines[0], kind="payout_return", amount_minor=1240)
+    bank.lines.append(back)
+    case = a_case(bank)
+    case.nostro["po_1", "EUR"] = -10
+    assert not judge(case).any
+    bank.payouts[0] = dataclasses.replace(bank.payouts[0], kept_minor=10)
+    assert judge(case).figures() == {**Findings().figures(), "unmatched_movement": 1}
+    case.payments["po_1"]["state"] = "returned"
+    assert not judge(case).any
+    bank.payouts[0] = dataclasses.replace(bank.payouts[0], kept_minor=0)
+    assert judge(case).figures() == {**Findings().figures(), "unmatched_movement": 1}
+
+
+class BrokenRun(Run):
+    """A run that a bug stops before it has begun."""
+
+    async def _start(self) -> None:
+        raise RuntimeError("no wallet could be opened")
+
+
+async def test_a_run_that_breaks_down_comes_to_a_report_and_fails(tmp_path: Path) -> None:
+    run = BrokenRun(tmp_path / "part-001", TIERS["power"], 1, lambda _: None)
+    told = report.figures(run.site, await run.live())
+    assert "no wallet could be opened" in told["broken"][0]
+    assert not report.passed(told)
+
+
 def test_a_no_that_was_paid_is_explained_only_by_a_bank_that_contradicts_itself(
     tmp_path: Path,
 ) -> None:
     case = a_case(read_bank("keyed", bank_file(tmp_path, debits=1)), state="failed", told="failed")
     case.all_cases.append({"payment_id": "po_1", "kind": "contradiction"})
     assert judge(case).figures()["misled_client"] == 1
-    (payout,) = case.banks["keyed"].payouts
-    case.banks["keyed"].payouts[0] = dataclasses.replace(payout, quirks=("failed-but-paid",))
+    case.banks["keyed"].tries["po_1-1"] = ("failed-but-paid",)
     assert not judge(case).any
 
 
@@ -213,7 +246,9 @@ def test_a_debit_that_nobody_asked_for_fails_the_run_unless_it_is_in_suspense_wi
 
 
 def figures_of(findings: Findings) -> dict[str, Any]:
-    return {**findings.figures(), "invariants": {}, "rebuild_differences": 0, "broken": []}
+    had = {"silent_K": [], "restarts_missed": [], "max_time_to_detect": 1.0, "broken": []}
+    counts = {"payments_attempted": 1_000, "invariants": {}, "rebuild_differences": 0}
+    return {**findings.figures(), **counts, **had}
 
 
 def test_a_run_that_is_clean_passes_and_one_that_broke_down_does_not() -> None:
@@ -223,6 +258,12 @@ def test_a_run_that_is_clean_passes_and_one_that_broke_down_does_not() -> None:
     assert not report.passed({**clean, "invariants": {"INV-08": 1}})
     for name in ZEROS:
         assert not report.passed({**clean, name: 1})
+    for name in RARE:
+        assert report.passed({**clean, name: 5})
+        assert not report.passed({**clean, name: 6})
+    for name in ("silent_K", "restarts_missed"):
+        assert not report.passed({**clean, name: ["K7"]}), "a run without its faults proves nothing"
+    assert not report.passed({**clean, "max_time_to_detect": 61.0})
 
 
 def test_the_parts_of_a_run_are_added_up() -> None:
@@ -258,7 +299,10 @@ def test_nothing_is_doubled_or_lost_whatever_is_killed_cut_or_lied_about(tmp_pat
     assert ended.returncode == 0, ended.stderr[-6_000:]
     told = json.loads(ended.stdout.splitlines()[-1])
     assert told["payments_attempted"] == TIERS["smoke"].payments
-    assert told["hard_kills"] + told["soft_kills"] > 0
+    assert told["restarts_missed"] == []
+    assert told["db_restarts"] > 0
+    assert set(told["per_K"]) == set(POINTS)
+    assert told["silent_K"] == []
 
 
 def test_every_deliberate_bug_still_applies_and_says_what_has_to_catch_it() -> None:

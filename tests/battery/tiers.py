@@ -23,6 +23,8 @@ class Tier:
     """Spells of bad weather on the lines between processes."""
     minutes: int
     """Wall time on two idle cores."""
+    pauses: int = 0
+    """How often people pause a bank, a currency or everything, and resume it."""
     parts: int = 1
     workers: int = 2
     gateways: int = 2
@@ -50,22 +52,47 @@ class Tier:
             bank_kills=share(self.bank_kills),
             program_kills=share(self.program_kills),
             storms=share(self.storms),
+            minutes=share(self.minutes),
+            pauses=share(self.pauses),
         )
+
+
+def _often(name: str, payments: int, minutes: int, kills: tuple[int, int], times: int) -> Tier:
+    """Return a tier in which everything but the ordered kills comes so many times."""
+    hard_kills, soft_kills = kills
+    return Tier(
+        name=name,
+        payments=payments,
+        minutes=minutes,
+        hard_kills=hard_kills,
+        soft_kills=soft_kills,
+        db_restarts=times,
+        server_restarts=times,
+        freezes=times,
+        bank_kills=times,
+        program_kills=times,
+        storms=8 * times,
+        pauses=2 * times,
+    )
 
 
 TIERS = {
     tier.name: tier
     for tier in (
-        Tier(
-            *("power", 160, 4, 80, 0, 0, 1, 0, 0, 8, 4),
+        replace(
+            _often("power", 160, 4, (4, 80), 1),
+            db_restarts=0,
+            server_restarts=0,
+            bank_kills=0,
+            program_kills=0,
             gateways=1,
             contradictions=0.3,
             is_for_power=True,
         ),
-        Tier("smoke", 300, 10, 60, 1, 1, 1, 1, 1, 8, 4, gateways=1),
-        Tier("pr", 2_000, 60, 800, 5, 5, 5, 5, 5, 40, 15),
-        Tier("nightly", 20_000, 250, 10_000, 40, 40, 40, 40, 40, 400, 60, parts=4),
-        Tier("release", 100_000, 1_000, 50_000, 200, 200, 200, 200, 200, 2_000, 240, parts=20),
+        replace(_often("smoke", 300, 4, (10, 60), 1), gateways=1),
+        _often("pr", 2_000, 15, (60, 800), 5),
+        replace(_often("nightly", 20_000, 60, (250, 10_000), 40), parts=4),
+        replace(_often("release", 100_000, 240, (1_000, 50_000), 200), parts=20),
     )
 }
 """`power` is what the deliberate bugs are tried with: small, and ended by the first violation."""

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from checker.__main__ import gather, parser
+from checker.facts import Facts
 from checker.report import Report, judge
 from ops.postgres import LocalPostgres
 from ops.temporal import LocalTemporal
@@ -33,6 +34,7 @@ class Life:
     database: str
     bank: Path
     log: Path
+    rules: Path
     temporal_address: str
     namespace: str
 
@@ -72,6 +74,7 @@ class Copy:
         return [
             *("--books-url", self.reader_url, "--bank", f"simulator={self.bank}"),
             *("--client-log", str(self.log), "--grace-seconds", "0"),
+            *("--rules", str(self.life.rules)),
             *(of_temporal if temporal else ()),
             *more,
         ]
@@ -97,6 +100,7 @@ async def life(
         database,
         directory / "bank.sqlite",
         directory / "client.jsonl",
+        house.rules_file,
         house.temporal_address,
         house.namespace,
     )
@@ -107,6 +111,17 @@ async def _nobody_is_connected(admin_url: str, database: str) -> None:
     """End what connections are left: a database is copied only when nobody uses it."""
     query = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = "
     await run_sql(admin_url, f"{query}'{database}'")
+
+
+@pytest.fixture(scope="package")
+async def facts(life: Life, postgres: LocalPostgres) -> Facts:
+    """Everything that the honest life has left behind, as the rules see it."""
+    url = postgres.url(life.database, user=READER, password=LOGIN_PASSWORD)
+    arguments = ["--books-url", url, "--bank", f"simulator={life.bank}", "--grace-seconds", "0"]
+    arguments += ["--client-log", str(life.log), "--rules", str(life.rules)]
+    read = await gather(parser().parse_args(arguments))
+    await _nobody_is_connected(postgres.admin_url, life.database)
+    return read
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from typing import Any
 from bursar import Bursar, BursarError, PaymentHandle, PaymentState
 from bursar.actions import Answer
 from bursar.payments import PayoutRequest, TransferRequest
-from tests.house import House
+from tests.house import SECOND_TOKEN, House
 from tests.payments import a_payout, a_transfer
 
 S = PaymentState
@@ -90,6 +90,7 @@ async def live(house: House, log: ClientLog) -> None:
     await house.reaches("po_returned", S.RETURNED)
     await house.shows("po_contradicted", "case")
     await house.quiet()
+    await _resolve(house, "po_contradicted", WALLETS[0])
 
 
 def _needing_nobody() -> Sequence[PayoutRequest | TransferRequest]:
@@ -124,6 +125,14 @@ async def _cancel(
     await house.reaches(request.id, S.SCHEDULED)
     await log.act("cancel", request.id, handle.cancel("ana", "paid by card"))
     return handle
+
+
+async def _resolve(house: House, payment_id: str, to: str) -> None:
+    """Have two people give what is in suspense for a payment to an account."""
+    async with house.reader() as one, house.reader(SECOND_TOKEN) as other:
+        for case in (await one.cases(payment_id=payment_id)).cases:
+            for person in (one, other):
+                await person.resolve_case(case.id, "both were delivered", to)
 
 
 def copy_book(source: Path, target: Path) -> None:

@@ -73,6 +73,16 @@ PEOPLE = (
         ),
     ),
     Spoilt(
+        "one person alone took money out of suspense",
+        {"INV-02", "INV-20", "wrong_balance"},
+        ("DELETE FROM case_words WHERE principal = 'vera'",),
+    ),
+    Spoilt(
+        "a payment has frozen that nobody needs to approve it",
+        {"INV-18"} | BYPASS,
+        (on("payments", "terms = terms - 'approvals'", "id = 'po_approved'"),),
+    ),
+    Spoilt(
         "an attempt was opened while everything was paused",
         {"INV-19"} | BYPASS,
         (paused("all", "", "opened_at", f"opened_at + {A_MOMENT}"),),

@@ -180,9 +180,10 @@ SPOILT = (
     ),
     Spoilt(
         "a person is waited for and was never called",
-        {"INV-12", "INV-13", "INV-21", "INV-24", "INV-25", "stuck_without_case"}
-        | {"orphan_hold"}
-        | MISLED,
+        {"INV-02", "INV-12", "INV-13", "INV-21", "INV-22", "INV-24", "INV-25"}
+        | {"orphan_hold", "stuck_without_case"}
+        | MISLED
+        | MONEY,
         (
             "DELETE FROM transitions WHERE payment_id = 'po_found' AND seq > 4",
             "DELETE FROM outbox WHERE payment_id = 'po_found'",
@@ -193,7 +194,7 @@ SPOILT = (
     ),
     Spoilt(
         "a payment went to people, and nobody was called",
-        {"INV-12", "INV-13", "INV-24", "stuck_without_case"},
+        {"INV-12", "INV-13", "INV-22", "INV-24", "stuck_without_case"},
         (
             "DELETE FROM outbox WHERE payment_id = 'po_found'",
             "UPDATE transitions SET after = 'in_review' WHERE payment_id = 'po_found' AND seq = 4",
@@ -254,8 +255,10 @@ SPOILT = (
         "an event that says paid was set aside",
         {"INV-21"},
         (
-            "UPDATE partner_events SET payment_id = 'po_rejected'"
-            " WHERE payment_id = 'po_plain' AND kind = 'paid'",
+            "INSERT INTO partner_events OVERRIDING SYSTEM VALUE"
+            " SELECT (e).* FROM (SELECT jsonb_populate_record(e, jsonb_build_object('id', 1000000,"
+            "  'event_id', 'once more', 'payment_id', 'po_rejected')) AS e"
+            " FROM partner_events e WHERE payment_id = 'po_plain' AND kind = 'paid') AS another",
         ),
     ),
     Spoilt(

@@ -67,12 +67,16 @@ async def taken(admin_url: str, event_id: str) -> bool:
     return (await row_of(admin_url, event_id))["taken_at"] is not None
 
 
+@pytest.mark.parametrize("kind", ["paid", "accepted"])
 async def test_an_event_of_a_running_payment_is_signalled_to_it_by_its_row(
-    gateway: Gateway, recorders: Client, admin_url: str
+    gateway: Gateway, recorders: Client, admin_url: str, kind: str
 ) -> None:
+    """That it is accepted too: nothing was handed over yet, so a person has to hear of it."""
     payment_id = await register_payout(gateway.books)
     payout = await start_payout(recorders, payment_id)
-    event_id = await deliver(gateway, paid(payment_id))
+    status = {"accepted": "pending"}.get(kind, kind)
+    raw = message(f"payout.{kind}", payout_data(payment_id, status))
+    event_id = await deliver(gateway, raw)
     await until(lambda: taken(admin_url, event_id))
     assert await payout.query("rows") == [(await row_of(admin_url, event_id))["id"]]
     await payout.signal(END)

@@ -18,9 +18,11 @@ from tests.ledger.gate import NEED, nothing_was_written, say, state_of, with_ter
 from tests.ledger.steps import (
     breaks,
     claimed,
+    moves,
     opened,
     until,
 )
+from tests.ledger.test_pauses import booked
 
 S = PaymentState
 
@@ -117,6 +119,32 @@ async def test_who_is_disabled_between_approval_and_claim_counts_no_more_a6(
     assert await funded.disable_person(body, "chief")
     assert not await funded.disable_person(body, "chief")
     assert (await funded.write(claimed("po_2"))).held is HeldBack.NOT_APPROVED
+    assert await breaks(books_url) == []
+
+
+async def test_a_transfer_is_booked_only_with_the_approvals_that_count_in_that_commit_inv_18(
+    funded: PostgresBooks, owner: asyncpg.Connection, books_url: str
+) -> None:
+    straight = booked("tr_1")
+    assert straight.opens is not None
+    opens = straight.opens._replace(terms={"approvals": NEED})
+    assert (await funded.write(straight._replace(opens=opens))).held is HeldBack.NOT_APPROVED
+    assert await funded.payment("tr_1") is None
+
+    waits = straight._replace(
+        key="tr_1/opened", legs=(), opens=opens, moves=moves(None, S.RECEIVED, S.AWAITING_APPROVAL)
+    )
+    assert (await funded.write(waits)).state is S.AWAITING_APPROVAL
+    later = straight._replace(opens=None, moves=moves(S.AWAITING_APPROVAL, S.SETTLED))
+    for who in ("ana", "ben"):
+        assert (await funded.write(later)).held is HeldBack.NOT_APPROVED
+        await say(funded, "tr_1", who)
+    assert await funded.disable_person(DisableBody(name="ben", reason="left"), "chief")
+    assert (await funded.write(later)).held is HeldBack.NOT_APPROVED
+    assert await owner.fetchval("select count(*) from entries where held = 0") == 2, "the deposit"
+    await say(funded, "tr_1", "carl")
+    assert (await funded.write(later)).state is S.SETTLED
+    assert (await funded.write(booked("tr_2"))).state is S.SETTLED
     assert await breaks(books_url) == []
 
 

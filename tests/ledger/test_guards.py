@@ -40,6 +40,8 @@ COLUMN = {
     "cap_uses": "day = now()",
     "people_disabled": "reason = 'x'",
     "check_rounds": "breaks = 0",
+    "periods": "first_id = 1",
+    "closings": "posted = 1",
 }
 
 

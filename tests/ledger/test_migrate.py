@@ -14,10 +14,13 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from bursar.gate import CapBody
 from ledger import migrate
 from ledger.changes import HeldBack
+from ledger.migrations.preparing import prepare
 from ledger.postgres import PostgresBooks
 from ops.postgres import LocalPostgres
 from tests.ledger.conftest import open_usual_accounts
@@ -119,6 +122,52 @@ async def test_what_was_claimed_before_the_gate_goes_on_behind_it(empty_url: str
         (again,) = await by_the_old_way(empty_url, claimed("po_1"))
         assert again.repeated
     assert await breaks(empty_url) == []
+
+
+async def test_entries_become_the_first_period_as_they_are_while_old_workers_go_on(
+    empty_url: str,
+) -> None:
+    await migrate.upgrade(empty_url, "0008")
+    async with PostgresBooks.open(empty_url) as books:
+        await open_usual_accounts(books)
+    await by_the_old_way(empty_url, deposit("d/1", 1_000_000))
+    enough = asyncio.Event()
+
+    async def pay(name: str) -> int:
+        number = 0
+        while not enough.is_set():
+            number += 1
+            (told,) = await by_the_old_way(empty_url, transfer(f"{name}/{number}", 3))
+            assert not told.repeated
+        return number
+
+    owner = await asyncpg.connect(empty_url)
+    try:
+        file = await owner.fetchval("select pg_relation_filenode('entries')")
+        await prepared(empty_url)  # and then it is cut off
+        proofs = "select array_agg(conname) from pg_constraint where conname ~ '^entries_until'"
+        assert await owner.fetchval(proofs) == ["entries_until_10000000"]
+        payers = [asyncio.create_task(pay(name)) for name in "abc"]
+        await migrate.upgrade(empty_url)
+        enough.set()
+        paid = sum([await payer for payer in payers])
+        await by_the_old_way(empty_url, transfer("late/1", 3))
+        assert await owner.fetchval("select pg_relation_filenode('entries_1')") == file
+        assert await owner.fetchval("select count(*) from entries_1") == 2 * (paid + 2)
+        assert await owner.fetchval(proofs) is None
+    finally:
+        await owner.close()
+    assert await breaks(empty_url) == []
+
+
+async def prepared(url: str) -> None:
+    """Do what a migration of books with entries does before it locks them."""
+    engine = create_async_engine(make_url(url).set(drivername="postgresql+asyncpg"))
+    try:
+        async with engine.connect() as connection:
+            await prepare(connection)
+    finally:
+        await engine.dispose()
 
 
 def run(**settings: str) -> subprocess.CompletedProcess[str]:

@@ -122,12 +122,12 @@ class ModelBank:
         if fault in (10, 11):
             return Unknown(evidence="cut off before it was booked")
         if known is None and fault == 9:
-            return Rejected(code=RejectionCode.ACCOUNT_INVALID)
+            return Rejected(code=RejectionCode.ACCOUNT_INVALID, evidence="422 account_invalid: no")
         booked = known or self._book(attempt, fault)
         if fault in (6, 7, 8):
             return Unknown(evidence="cut off after it was booked")
         if known is None and fault == 15 and self.character.lies:
-            return Rejected(code=RejectionCode.OTHER)
+            return Rejected(code=RejectionCode.OTHER, evidence="422 other: no")
         return self._told(booked)
 
     def _known(self, attempt: Attempt) -> Booked | None:
@@ -145,14 +145,15 @@ class ModelBank:
 
     def _told(self, booked: Booked) -> Report:
         ref = f"bp_{booked.id}"
+        said = f"{ref}: {booked.truth}"
         match booked.truth:
             case "pending":
-                return Accepted(partner_ref=ref)
+                return Accepted(partner_ref=ref, evidence=said)
             case "failed" | "cancelled":
                 code = "cancelled" if booked.truth == "cancelled" else "account_closed"
-                return Rejected(code=RejectionCode(code), partner_ref=ref)
+                return Rejected(code=RejectionCode(code), partner_ref=ref, evidence=said)
             case _:
-                return Paid(partner_ref=ref)
+                return Paid(partner_ref=ref, evidence=said)
 
     async def find(self, attempt: Attempt) -> Report:
         """Look a payout up, where this bank lets one."""

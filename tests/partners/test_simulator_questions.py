@@ -41,6 +41,7 @@ async def test_a_payout_made_twice_is_never_called_paid() -> None:
     report = await looked_up(200, twice)
 
     assert isinstance(report, Unknown)
+    assert report.differs == ("payouts",)  # so that a person is called
     assert "bp_000000000002" in report.evidence
 
 

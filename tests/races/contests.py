@@ -15,7 +15,7 @@ from random import Random
 
 from temporalio.exceptions import ApplicationError
 
-from activities.conclusions import PaymentMissing
+from activities.payout_legs import PaymentMissing
 from activities.terms import NotOpened, Opened, Terms
 from bursar import PaymentState, PayoutRequest, Verdict
 from bursar.actions import Answer, Approve, Cancel, Deny

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
@@ -12,6 +13,8 @@ from temporalio.client import Client, WorkflowExecutionStatus
 
 from bursar import Bursar, PaymentState, PayoutRequest, names
 from bursar.payments import content_hash
+from ledger.changes import Change, Move
+from ledger.postgres import PostgresBooks
 from tests.faults.batch import Batch, Sort
 from tests.faults.site import Site
 from tests.payments import a_payout
@@ -104,6 +107,30 @@ async def test_a_run_that_gets_on_is_left_alone(site: Site, client: Client, burs
     assert after.run_id == before.run_id
     noted = [entry.text for entry in (await site.house.view(request.id)).timeline]
     assert not [text for text in noted if text.startswith("adopted")]
+
+
+async def test_a_run_that_never_heard_of_its_payments_end_is_told_and_ends_too(
+    site: Site, client: Client, bursar: Bursar
+) -> None:
+    """K11 and a lost update: a person's word was booked, and the run would sleep for ever."""
+    later = datetime.now(UTC) + timedelta(days=9)
+    payment = await bursar.pay_out(a_payout(execute_at=later))
+    await site.house.reaches(payment.id, S.SCHEDULED)
+    cancel = Change(
+        key=f"{payment.id}/cancel/scheduled",
+        kind="cancel",
+        actor="ana",
+        payment_id=payment.id,
+        moves=(Move(before=S.SCHEDULED, after=S.CANCELLED),),
+        effective_on=later.date(),
+    )
+    async with PostgresBooks.open(site.house.books_url) as books:
+        assert (await books.write(cancel)).state is S.CANCELLED
+
+    async with asyncio.timeout(60):
+        assert (await payment.result()).state is S.CANCELLED
+    run = await client.get_workflow_handle(names.workflow_id(payment.id)).describe()
+    assert run.status is WorkflowExecutionStatus.COMPLETED
 
 
 async def test_after_the_loss_of_temporals_database_all_go_on_with_nothing_sent_again(

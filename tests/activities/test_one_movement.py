@@ -1,0 +1,152 @@
+"""One movement at a partner is booked once, whatever it is told as, and by whom, and when."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+from temporalio.testing import ActivityEnvironment
+
+from activities.events import EventActivities
+from bursar import PaymentState
+from bursar.reports import EventKind, PartnerEvent
+from ledger import accounts
+from ledger.books import Books
+from ledger.postgres import PostgresBooks
+from tests.activities.telling import (
+    AMOUNT,
+    PAYOUT,
+    an_event,
+    balance,
+    cases,
+    settled,
+    store,
+    submitted,
+    take,
+)
+from tests.activities.test_money_evidence import FOUND, FUNDS, GONE, NOSTRO, breaks, state
+from tests.ledger.driving import ACME, Driver
+
+S = PaymentState
+PAID, BACK, CREDIT = EventKind.PAID, EventKind.RETURNED, EventKind.CREDIT
+LATE = "wallet/late/EUR"
+
+
+def a_credit(event_id: str, to: str = LATE) -> PartnerEvent:
+    return an_event(CREDIT, event_id, reference=to, line_ref="bl_1", partner_ref=None)
+
+
+def a_return(event_id: str, **more: Any) -> PartnerEvent:
+    return an_event(
+        BACK, event_id, line_ref="bl_1", fee_minor=0, payment_amount_minor=AMOUNT, **more
+    )
+
+
+async def test_a_credit_that_came_before_its_account_is_not_booked_again_for_it(
+    books: PostgresBooks, auditor_url: str
+) -> None:
+    await take(books, a_credit("evt_1"))
+    await books.open_accounts([accounts.wallet_account(LATE, "main")])
+    for again in ("evt_2", "evt_3"):
+        await take(books, a_credit(again))
+    assert await balance(books, NOSTRO) == FUNDS + AMOUNT
+    assert (await balance(books, FOUND), await balance(books, LATE)) == (AMOUNT, 0)
+    assert await cases(auditor_url) == [("mismatch", None), ("unowned_credit", None)]
+    assert await breaks(auditor_url) == []
+
+
+async def test_a_credit_that_was_booked_is_not_put_into_suspense_by_another_word_of_it(
+    books: PostgresBooks, auditor_url: str
+) -> None:
+    for number, to in enumerate((ACME, "wallet/nobody/EUR", ACME)):
+        await take(books, a_credit(f"evt_{number}", to))
+    assert await balance(books, NOSTRO) == FUNDS + AMOUNT
+    assert (await balance(books, FOUND), await balance(books, ACME)) == (0, FUNDS + AMOUNT)
+    assert await cases(auditor_url) == [("mismatch", None)]
+
+
+@pytest.mark.parametrize("wrong_first", [True, False])
+async def test_a_return_that_is_told_wrongly_and_rightly_is_booked_as_it_was_told_first(
+    books: PostgresBooks, driver: Driver, auditor_url: str, *, wrong_first: bool
+) -> None:
+    await settled(driver)
+    told = [a_return("evt_1", payee_account="DE89…9999"), a_return("evt_2")]
+    for event in told if wrong_first else reversed(told):
+        await take(books, event)
+    assert await balance(books, NOSTRO) == FUNDS
+    in_suspense = AMOUNT if wrong_first else 0
+    assert await balance(books, FOUND) == in_suspense
+    assert await state(books) is (S.SETTLED if wrong_first else S.RETURNED)
+    assert "mismatch" in [kind for kind, _ in await cases(auditor_url)]
+    assert await breaks(auditor_url) == []
+
+
+async def test_a_return_that_is_told_of_two_payments_is_booked_on_the_first_only(
+    books: PostgresBooks, driver: Driver, auditor_url: str
+) -> None:
+    await settled(driver)
+    await settled(driver, "po_2")
+    await take(books, a_return("evt_1"))
+    await take(books, a_return("evt_2", reference="po_2-1", partner_ref="b-po_2"))
+    assert await balance(books, NOSTRO) == FUNDS - AMOUNT
+    assert await balance(books, FOUND) == 0
+    assert (await state(books), await state(books, "po_2")) == (S.RETURNED, S.SETTLED)
+    assert await cases(auditor_url) == [("mismatch", "po_2")]
+
+
+@pytest.mark.parametrize("name", ["po_2-1", f"{PAYOUT}-7"])
+async def test_a_phantom_debit_is_not_booked_again_as_the_payout_that_it_turns_out_to_be(
+    books: PostgresBooks, driver: Driver, auditor_url: str, name: str
+) -> None:
+    """D4: the books were restored, and the payment it is of was registered again later."""
+    await submitted(driver)
+    await take(books, an_event(PAID, "evt_1", reference=name, line_ref="bl_1", partner_ref=None))
+    if name == "po_2-1":
+        await submitted(driver, "po_2")
+    payout_id = "po_2" if name == "po_2-1" else PAYOUT
+    for again in ("evt_2", "evt_3"):
+        await take(books, an_event(PAID, again, payout_id, line_ref="bl_1"))
+    assert await balance(books, NOSTRO) == FUNDS - AMOUNT
+    assert await balance(books, GONE) == AMOUNT
+    assert await state(books, payout_id) is S.SUBMITTED
+    assert ("mismatch", payout_id) in await cases(auditor_url)
+    assert await breaks(auditor_url) == []
+
+
+class Dying:
+    """The books as a worker reaches them that dies once, when it goes to write."""
+
+    def __init__(self, books: PostgresBooks) -> None:
+        self._books = books
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._books, name)
+
+    async def write(self, *_given: object) -> object:
+        raise ConnectionError("the worker has died")
+
+
+@pytest.mark.parametrize("kind", [CREDIT, BACK])
+async def test_what_was_noted_by_a_try_that_died_is_booked_as_it_was_noted(
+    books: PostgresBooks, driver: Driver, auditor_url: str, kind: EventKind
+) -> None:
+    """K: between the note and the posting the account is opened, or the payment ends otherwise."""
+    await submitted(driver)
+    event = a_credit("evt_1") if kind is CREDIT else a_return("evt_1")
+    row = await store(books, event)
+    dying = EventActivities(cast(Books, Dying(books)))
+    with pytest.raises(ConnectionError):
+        await ActivityEnvironment().run(
+            dying.book_deposit if kind is CREDIT else dying.book_return, row
+        )
+    await books.open_accounts([accounts.wallet_account(LATE, "main")])
+    await driver.fail(PAYOUT)
+    do = EventActivities(books)
+    for again in (row, await store(books, event.model_copy(update={"event_id": "evt_2"}))):
+        await ActivityEnvironment().run(
+            do.book_deposit if kind is CREDIT else do.book_return, again
+        )
+    assert await balance(books, NOSTRO) == FUNDS + AMOUNT
+    assert (await balance(books, FOUND), await balance(books, LATE)) == (AMOUNT, 0)
+    assert await books.open_events(PAYOUT) == []
+    assert await breaks(auditor_url) == []
