@@ -319,23 +319,24 @@ CHECKS: tuple[Check, ...] = (
         """with legs as (
                select e.transaction_id, string_agg(format('[%s,%s,%s,%s,%s,%s]',
                           to_json(a.path), to_json(e.currency::text), e.delta, e.held,
-                          to_json(coalesce(h.key, '')),
+                          to_json(coalesce(e.hold, '')),
                           case when e.held < 0 and e.delta = 0 then 'true' else 'false' end),
                       ',' order by a.path, e.currency::text collate "C", e.delta, e.held,
-                      coalesce(h.key, '') collate "C") as content
-                 from entries e join accounts a on a.id = e.account_id
-                 left join public.transactions h on h.id = e.hold_id
-                group by e.transaction_id),
+                      coalesce(e.hold, '') collate "C") as content
+                 from (select *, (select h.key from public.transactions h
+                                   where h.id = hold_id) as hold from entries) e
+                 join accounts a on a.id = e.account_id group by e.transaction_id),
            recomputed as (
                select t.key, t.digest, format(
                       '{"attempt":%s,"format":1,"kind":%s,"legs":[%s],"opens":%s,"payment":%s}',
                       coalesce(to_json(t.attempt_key)::text, 'null'), to_json(t.kind), l.content,
-                      coalesce(to_json(p.content_hash)::text, 'null'),
+                      coalesce(to_json((
+                          select (select content_hash from public.payments where id = x.payment_id)
+                            from public.transitions x
+                           where (x.payment_id, x.seq, x.transaction_id)
+                                 = (t.payment_id, 1, t.id)))::text, 'null'),
                       coalesce(to_json(t.payment_id)::text, 'null')) as content
                  from transactions t left join legs l on l.transaction_id = t.id
-                 left join transitions x on (x.payment_id, x.seq) = (t.payment_id, 1)
-                       and x.transaction_id = t.id
-                 left join payments p on p.id = x.payment_id
                 where t.outcome = 'booked' and t.id >= (select id from live_from)
                offset 0)  -- So that the content is put together once.
            select key as place, 'the entries are not those that were digested' as detail

@@ -56,7 +56,7 @@ EACH_MINUTE: Mapping[str, EachMinute] = {
     ),
     "running_balances": EachMinute(_JOURNAL),
     "transactions_balance": EachMinute(_JOURNAL),
-    "currencies_agree": EachMinute(_JOURNAL),
+    "currencies_agree": EachMinute(_JOURNAL, "an account without new entries"),
     "entries_have_transactions": EachMinute(
         _JOURNAL, "an entry of no transaction whose number is not among the new ones"
     ),
@@ -69,7 +69,9 @@ EACH_MINUTE: Mapping[str, EachMinute] = {
     "holds_follow_entries": EachMinute(_PAYMENTS, "a hold that is of no payment"),
     "held_while_undecided": EachMinute(_PAYMENTS, "a hold that is of no payment"),
     "transit_equals_submitted": EachMinute(
-        _PAYMENTS, "money put into transit by no payment", sql=_OWN_TRANSIT
+        _PAYMENTS,
+        "money put into transit by no payment, or by one of which the archive has a part",
+        sql=_OWN_TRANSIT,
     ),
     "settled_exactly_once": EachMinute(_PAYMENTS),
     "moves_are_allowed": EachMinute(_PAYMENTS, "a transition of a payment that does not exist"),

@@ -5,72 +5,90 @@ where it writes `public.` before it. So one query serves for all of the books an
 
 What is new is between two xids: $1, which is in, and $2, which is not. $3 and $4 are the lowest and
 the highest id of the transactions between them, both in; they only bound what is read, being handed
-out in about the order of the xids. The `case` is for the planner, whose statistics end before the
-newest xids: it takes half of these rows for new, and would take none. For the same reason payments
-and their transactions are given by name: a list has a length.
+out in about the order of the xids.
+
+Statistics say nothing of what is new, so how it is read is not left to them. Each row of an excerpt
+is looked up in an index, which `lateral` and `offset 0` see to; and joins are never loops in loops
+(`SETTINGS`), so the checks put an excerpt together by hashing or sorting, however large it is.
 """
 
 from __future__ import annotations
 
-JOURNAL = """
+SETTINGS = ("set local enable_seqscan = off", "set local enable_nestloop = off")
+
+_ACCOUNTS = """), accounts as materialized (
+    select a.* from concerned c
+     cross join lateral (select * from public.accounts a where a.id = c.id offset 0) a
+), balances as materialized (
+    select b.* from concerned c
+     cross join lateral (select * from public.balances b where b.account_id = c.id offset 0) b
+)"""
+
+JOURNAL = f"""
 with transactions as materialized (
     select id, key, digest, kind, outcome, payment_id, attempt_key, evidence_id
-      from public.transactions where id between $3 and $4
-       and case when xid >= $1 then xid < $2 end
+      from public.transactions where id between $3 and $4 and xid >= $1 and xid < $2
 ), entries as materialized (
     select e.*
       from public.entries e
       left join public.transactions t on t.id = e.transaction_id and t.id between $3 and $4
-     where e.transaction_id between $3 and $4
-       and case when t.id is null then true when t.xid >= $1 then t.xid < $2 end
-)
-"""
-"""The new transactions and their entries, and entries of no transaction that lie between them."""
+     where e.transaction_id between $3 and $4 and (t.id is null or t.xid >= $1 and t.xid < $2)
+), concerned as materialized (
+    select distinct account_id as id from entries
+{_ACCOUNTS}
+"""  # noqa: S608  our own words alone
+"""The new transactions and their entries, entries of no transaction that lie between them, and the
+accounts of all these."""
 
 TOUCHED = """
 select payment_id
   from transactions where id between $3 and $4 and payment_id is not null
-   and case when xid >= $1 then xid < $2 end
+   and xid >= $1 and xid < $2
  union
-select o.payment_id
-  from transactions t join transactions o on o.id = t.reverses
- where t.id between $3 and $4 and o.payment_id is not null
-   and case when t.xid >= $1 then t.xid < $2 end
+select (select o.payment_id from transactions o where o.id = t.reverses)
+  from transactions t where t.id between $3 and $4 and t.reverses is not null
+   and t.xid >= $1 and t.xid < $2
 """
-"""The ids of the payments that new transactions are of, or are of what they reverse."""
+"""The ids of the payments that new transactions are of, or are of what they reverse; and null."""
 
-OWN = """
-with own as (
-    select t.id from unnest($1::text[]) p(id)
-      join transactions t on t.payment_id = p.id collate "C"
-)
-select id from own union select r.id from own join transactions r on r.reverses = own.id
-"""
-"""The ids of some payments' transactions, and of those that reverse them."""
-
-PAYMENTS = """
+PAYMENTS = f"""
 with touched as materialized (
     select t.id collate "C" as id from unnest($1::text[]) t(id)
 ), payments as materialized (
-    select p.* from touched join public.payments p using (id)
+    select p.* from touched
+     cross join lateral (select * from public.payments p where p.id = touched.id offset 0) p
 ), transitions as materialized (
-    select t.* from touched p join public.transitions t on t.payment_id = p.id
+    select t.* from touched cross join lateral (
+        select * from public.transitions t where t.payment_id = touched.id offset 0) t
 ), attempts as materialized (
-    select a.* from touched p join public.attempts a on a.payment_id = p.id
+    select a.* from touched cross join lateral (
+        select * from public.attempts a where a.payment_id = touched.id offset 0) a
+), own as materialized (
+    select t.* from touched cross join lateral (
+        select * from public.transactions t where t.payment_id = touched.id offset 0) t
 ), transactions as materialized (
-    select t.* from unnest($2::bigint[]) own(id) join public.transactions t using (id)
+    select * from own
+     union
+    select r.* from own cross join lateral (
+        select * from public.transactions r where r.reverses = own.id offset 0) r
 ), entries as materialized (
-    select e.* from transactions t join public.entries e on e.transaction_id = t.id
+    select e.* from transactions t cross join lateral (
+        select * from public.entries e where e.transaction_id = t.id offset 0) e
 ), holds as materialized (
-    select h.* from transactions t join public.holds h on h.transaction_id = t.id
+    select h.* from transactions t cross join lateral (
+        select * from public.holds h where h.transaction_id = t.id offset 0) h
 ), partner_lines as materialized (
-    select l.* from touched p join public.partner_lines l on l.payment_id = p.id
+    select l.* from touched cross join lateral (
+        select * from public.partner_lines l where l.payment_id = touched.id offset 0) l
 ), outbox as materialized (
-    select o.* from touched p join public.outbox o
-        on o.event_id > p.id || '/' and o.event_id < p.id || '0'
-)
-"""
-"""Payments, given as $1 with their transactions as $2, and whatever the register and the journal
-have of them. Events to publish are found by their ids, which begin with the payment's and a slash;
-"0" is the character after it. What spends a hold is of the hold's own payment, or reverses one of
-its transactions: no step does otherwise."""
+    select o.* from touched cross join lateral (
+        select * from public.outbox o
+         where o.event_id > touched.id || '/' and o.event_id < touched.id || '0' offset 0) o
+), concerned as materialized (
+    select account_id as id from entries union select account_id from holds
+{_ACCOUNTS}
+"""  # noqa: S608
+"""Payments, given as $1, and whatever the register and the journal have of them. Events to publish
+are found by their ids, which begin with the payment's and a slash; "0" is the character after it.
+What spends a hold is of the hold's own payment, or reverses one of its transactions: no step does
+otherwise."""

@@ -21,7 +21,7 @@ from bursar.views import BooksReport, Break, CheckRound, CheckRounds
 from ledger.check import Check, Part
 from ledger.checks import BREAKS_MAX, CHECKS, named, rows_of, run_checks, trial_balance
 from ledger.checks_each_minute import EACH_MINUTE
-from ledger.excerpts import JOURNAL, OWN, PAYMENTS, TOUCHED
+from ledger.excerpts import JOURNAL, PAYMENTS, SETTINGS, TOUCHED
 
 _MOMENT = """
 select now() as seen_at, check_mark_v1() as mark,
@@ -56,9 +56,6 @@ select clock_timestamp() as now,
                  order by id desc limit 1) newest) as full_at
 """
 """Of several rounds, since one over all of the books takes long and ends after newer ones."""
-
-_ON_INDEXES = "set local enable_seqscan = off"
-"""However small the tables were when they were last counted."""
 
 
 class Horizon(NamedTuple):
@@ -119,7 +116,8 @@ async def _since_last(connection: AsyncConnection, horizon: Horizon) -> BooksRep
     for check in _of(Part.BOOKS):
         breaks += named(check.name, await rows_of(connection, check.sql))
     if horizon.transactions:
-        await connection.exec_driver_sql(_ON_INDEXES)
+        for setting in SETTINGS:
+            await connection.exec_driver_sql(setting)
         breaks += await _parts(connection, horizon)
     return BooksReport(
         checked_at=horizon.seen_at,
@@ -143,10 +141,10 @@ def _of(part: Part) -> list[Check]:
 async def _parts(connection: AsyncConnection, horizon: Horizon) -> list[Break]:
     new = (horizon.safe_from, horizon.safe_until, horizon.first_id, horizon.last_id)
     breaks = await _excerpt(connection, JOURNAL, new, _of(Part.JOURNAL))
-    touched = list((await connection.exec_driver_sql(TOUCHED, new)).scalars())
+    found = (await connection.exec_driver_sql(TOUCHED, new)).scalars()
+    touched = [payment_id for payment_id in found if payment_id is not None]
     if touched:
-        own = list((await connection.exec_driver_sql(OWN, (touched,))).scalars())
-        breaks += await _excerpt(connection, PAYMENTS, (touched, own), _of(Part.PAYMENTS))
+        breaks += await _excerpt(connection, PAYMENTS, (touched,), _of(Part.PAYMENTS))
     return breaks
 
 

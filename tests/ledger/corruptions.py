@@ -125,6 +125,15 @@ CORRUPTIONS = (
         "a balance is of another currency than its account",
         {"currencies_agree"},
         (_balance("currency = 'USD'", "own/EUR"),),
+        at_night=frozenset({"currencies_agree"}),
+    ),
+    Corruption(
+        "a deposit is rewritten in another currency",
+        {"currencies_agree", "digests_agree"},
+        (
+            "update entries set currency = 'USD' where transaction_id ="
+            " (select id from transactions where key = 'deposit/bank/evt_1')",
+        ),
     ),
     Corruption(
         "a transaction is deleted and its entries stay",

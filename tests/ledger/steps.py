@@ -116,7 +116,7 @@ async def breaks(url: str, *, legs_only: bool = False) -> list[str]:
 
 
 async def until(condition: Callable[[], Awaitable[object]]) -> None:
-    """Return when something outside this process has come true; fail after 20 seconds."""
-    async with asyncio.timeout(20):
+    """Return when something outside this process has come true; fail after 90 seconds."""
+    async with asyncio.timeout(90):
         while not await condition():  # noqa: ASYNC110  no event comes from another process
             await asyncio.sleep(0.005)
