@@ -21,7 +21,7 @@ from activities.payout_legs import (
     released,
     uncaptured,
 )
-from activities.payout_legs import wallet as wallet
+from activities.payout_legs import wallet as wallet  # for others
 from activities.terms import Standing
 from bursar.ids import attempt_key
 from bursar.payments import CANCELLABLE, PaymentState

@@ -74,7 +74,7 @@ def _names_another(payment: Payment, event: PartnerEvent) -> bool:
     """
     open_states = HELD | {PaymentState.SUBMITTED}
     attempts = payment.attempts
-    may_differ = event.kind not in {EventKind.FAILED, EventKind.ACCEPTED}
-    if may_differ or payment.state not in open_states or not attempts:
+    of_the_payout = event.kind in {EventKind.FAILED, EventKind.ACCEPTED}
+    if not of_the_payout or payment.state not in open_states or not attempts:
         return False
     return attempts[-1].partner_ref not in (None, "", event.partner_ref)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import asyncpg
 import pytest
 from temporalio.testing import ActivityEnvironment
 
@@ -12,6 +13,7 @@ from bursar import PaymentState
 from bursar.reports import EventKind, PartnerEvent
 from ledger import accounts
 from ledger.books import Books
+from ledger.migrations.scripts import SQL
 from ledger.postgres import PostgresBooks
 from tests.activities.telling import (
     AMOUNT,
@@ -150,3 +152,25 @@ async def test_what_was_noted_by_a_try_that_died_is_booked_as_it_was_noted(
     assert (await balance(books, FOUND), await balance(books, LATE)) == (AMOUNT, 0)
     assert await books.open_events(PAYOUT) == []
     assert await breaks(auditor_url) == []
+
+
+async def test_what_releases_before_have_booked_is_noted_when_the_schema_is_brought_here(
+    books: PostgresBooks, driver: Driver, admin_url: str
+) -> None:
+    await settled(driver)
+    await take(books, a_credit("evt_1"))
+    await take(books, an_event(CREDIT, "evt_2", reference=ACME, line_ref="bl_2", partner_ref=None))
+    wrong = a_return("evt_3", payee_account="DE89…9999")
+    await take(books, wrong.model_copy(update={"line_ref": "bl_3"}))
+    await take(books, an_event(PAID, "evt_4", reference="po_no-1", line_ref="bl_4"))
+    noted = "select * from partner_lines order by line_ref"
+    connection = await asyncpg.connect(admin_url)
+    rows = [{**row, "noted_at": None} for row in await connection.fetch(noted)]
+    assert [row["kind"] for row in rows] == ["suspense", "deposit", "suspense", "phantom"]
+    await connection.execute("set session_replication_role = replica; delete from partner_lines")
+    await connection.execute((SQL / "0012_lines_of_before.sql").read_text())
+    again = [{**row, "noted_at": None} for row in await connection.fetch(noted)]
+    await connection.close()
+    for row in (*rows, *again):
+        row["ordinal"] = None  # Of no meaning where there is no payment.
+    assert again == rows

@@ -49,15 +49,3 @@ returns setof partner_lines
 language sql security definer set search_path = public, pg_temp as $$
     select * from note_line_v2(partner, line_ref, meant, kind, amount_minor)
 $$;
-
--- What was booked by the releases before, without being noted.
-insert into partner_lines (partner, line_ref, payment_id, kind, amount_minor, ordinal, fits,
-                           completes)
-select e.partner, e.line_ref, t.payment_id, t.kind, e.amount_minor,
-       row_number() over (partition by t.payment_id, t.kind order by t.id), t.kind = 'deposit', false
-  from transactions t
-  join partner_events e on 'partner:' || e.partner = t.actor
-                       and 'event/' || e.event_id = t.evidence_id
- where t.kind in ('deposit', 'suspense', 'phantom') and t.outcome = 'booked'
-   and e.line_ref is not null and e.amount_minor > 0
-on conflict on constraint partner_lines_pkey do nothing;

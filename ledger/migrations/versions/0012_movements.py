@@ -9,7 +9,7 @@ from ledger.migrations.scripts import create
 revision = "0012"
 down_revision = "0011"
 
-FILES = ("0012_lines.sql", "0012_sends.sql", "0012_bookings.sql")
+FILES = ("0012_lines.sql", "0012_lines_of_before.sql", "0012_sends.sql", "0012_bookings.sql")
 
 
 def upgrade() -> None:
