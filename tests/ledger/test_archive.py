@@ -30,6 +30,7 @@ from tests.ledger.test_periods import WIDTH, go_to, parts
 
 ROOT = Path(__file__).parents[2]
 NO_AGE = timedelta()
+START_SECONDS_MAX = 100.0
 WAITS_FOR = """
 select exists (select from pg_locks join pg_stat_activity using (pid)
                 where application_name = 'bursar archive' and datname = current_database()
@@ -206,7 +207,7 @@ def start(admin_url: str, directory: Path) -> subprocess.Popen[str]:
 async def killed(run: subprocess.Popen[str], owner: asyncpg.Connection) -> None:
     """End a run as a crash would, and wait until the server knows."""
     run.send_signal(signal.SIGKILL)
-    run.communicate(timeout=20)
+    run.communicate(timeout=START_SECONDS_MAX)
     await until(lambda: owner.fetchval(NOTHING_LEFT))
 
 
@@ -337,6 +338,8 @@ async def test_a_period_stays_while_anything_in_it_has_not_ended_and_says_what(
         "2 cases are open",
     ]
     assert "po_accepted, po_claimed, po_held, po_review, po_unknown, …" in why[1]
-    done = await asyncio.to_thread(start(admin_url, tmp_path).communicate, timeout=60)
+    done = await asyncio.to_thread(
+        start(admin_url, tmp_path).communicate, timeout=START_SECONDS_MAX
+    )
     assert done == (f"period 1: stays: {'; '.join(why[1:])}\n", "")
     assert os.listdir(tmp_path) == []
