@@ -73,7 +73,7 @@ class SweepActivities:
         self._client = client
         self._pace = pace or Pace()
         self._conclusions = Conclusions(books)
-        self._restored = Restored(books, oversight)
+        self._restored = Restored(oversight)
 
     def all(self) -> Sequence[Callable[..., object]]:
         """Return every activity of this class, as a worker registers them."""
@@ -145,6 +145,8 @@ class SweepActivities:
             return None
         if run is None or run.status is not WorkflowExecutionStatus.RUNNING:
             return await self._adopt(now, run)
+        shown = run.typed_search_attributes.get(names.PAYMENT_STATE)
+        await self._restored.beside_an_open_run(now, shown, run.start_time)
         if _is_wedged(run):
             await self._call_to_wedged(run, now)
             return "wedged"

@@ -13,6 +13,10 @@ from bursar.money import CurrencyCode
 from bursar.payments import PartnerName
 
 
+START_GUARD = "bursar:start-guard"
+"""Who pauses everything where the books have forgotten what was sent; see docs/operations.md."""
+
+
 class Scope(StrEnum):
     """What a pause is about."""
 

@@ -10,6 +10,7 @@ from typing import Any
 import asyncpg
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
+from bursar.gate import START_GUARD
 from bursar.payments import PaymentState
 from bursar.sweeps import Position, Watermark
 from bursar.views import ForgottenSend, NoSend
@@ -61,6 +62,12 @@ select f.attempt_key, f.partner, f.evidence, f.sent_at, f.found_at, p.state
  order by f.found_at desc, f.attempt_key limit $1
 """
 FORGOTTEN_MAX = 1_000
+_BOOKED_LAST = f"""
+select booked_at from transactions
+ where booked_at < coalesce((select paused_at from pauses where scope = 'all'
+                             and resumed_at is null and paused_by = '{START_GUARD}'), 'infinity')
+ order by id desc limit 1
+"""
 
 
 class Open(BaseModel):
@@ -184,6 +191,15 @@ class Oversight:
         query = "select remember_send_v1($1, $2, $3, $4)"
         rows = await self._rows(query, attempt_key, partner, evidence, sent_at)
         return bool(rows[0][0])
+
+    async def stop_sending(self, reason: str) -> bool:
+        """Pause everything as the start guard, taking over anybody else's pause; False: it is."""
+        rows = await self._rows("select stop_sending_v1($1, $2)", START_GUARD, reason)
+        return bool(rows[0][0])
+
+    async def booked_last(self) -> datetime | None:
+        """Return when the books were written last, but for what came after the guard's pause."""
+        return (await self._rows(_BOOKED_LAST))[0][0]  # type: ignore[no-any-return]
 
     async def no_send(self) -> NoSend:
         """Return whether sending is stopped, and what is known to be forgotten."""
