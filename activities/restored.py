@@ -84,7 +84,7 @@ class Restored:
     async def beside_an_open_run(
         self, payment: Payment, shown: str | None, started_at: datetime
     ) -> None:
-        """Take account of a run that is further than the register: the claim is lost to these books.
+        """Take account of a run that is further than the register: these books lost its claim.
 
         Its next step would hand over what is at the partner already. The send is kept first, and
         stops everything once: afterwards what is kept is enough.

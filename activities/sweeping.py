@@ -34,6 +34,7 @@ from bursar.payments import (
 from bursar.starts import start_run
 from bursar.sweeps import Found, Position, RunsReport, Watermark
 from ledger.books import Books, Payment
+from ledger.changes import CaseOpened, Change
 from ledger.oversight import Open, Oversight, Stuck
 
 ACTOR = "bursar:sweeper"
@@ -49,6 +50,8 @@ HISTORY_EVENTS_MAX = 9_000
 """A run with a longer history is replaced by a fresh one: Temporal takes 10,000 signals for one
 run, and 51,200 events; an upset sender or a month's outage must not be what ends a payment."""
 STUCK_MAX = 1_000
+EVENT_WAITS_MAX = timedelta(minutes=15)
+"""From so long on, an event that a workflow has taken and not booked calls people."""
 ALIKE_MAX = 20
 """From more than so many payments on that are stuck in one state with one partner, one case for
 the one that is due longest calls people to all of them."""
@@ -99,7 +102,7 @@ class SweepActivities:
                 return report.model_copy(update={"next": None})
             for number in range(0, len(page), AT_ONCE):
                 part = page[number : number + AT_ONCE]
-                found = await asyncio.gather(*map(self._look, part))
+                found = await asyncio.gather(*map(self._look_safely, part))
                 for payment, what in zip(part, found, strict=True):
                     report = _with(report, payment, what)
                 activity.heartbeat()
@@ -127,15 +130,64 @@ class SweepActivities:
         """Open a case for each payment past its time that has none, and raise its NeedsOps."""
         found = Found()
         stuck = await self._oversight.stuck(STUCK_MAX)
-        called = await self._oversight.groups_with_a_case() if stuck else set()
+        called = await self._oversight.groups_with_a_case() if stuck else {}
         for each in stuck:
             found = found.plus(each.id)
             crowd = each.alike > ALIKE_MAX
-            if crowd and (each.nth > 1 or (each.state.value, each.partner) in called):
-                continue
+            called_at = called.get((each.state.value, each.partner))
+            if crowd and (each.nth > 1 or (called_at is not None and called_at >= each.due_at)):
+                continue  # who was called before the first of these was late has not heard of them
             await self._call(each, crowd=crowd)
             activity.heartbeat()
+        await self._call_to_events()
         return found
+
+    async def _call_to_events(self) -> None:
+        """Open a case for what a workflow has taken and never booked: the run ended, or is wedged.
+
+        The relay offers such an event again by and by; until it is booked, somebody has to know.
+        """
+        for event in await self._oversight.waiting_events(EVENT_WAITS_MAX, ALIKE_MAX):
+            detail = (
+                f"event {event.id} ({event.kind} of {event.partner}) was taken by a workflow and"
+                " is not in the books: look for its run in Temporal, and at the worker's log"
+            )
+            if event.alike > ALIKE_MAX:
+                detail += "; many more wait so"
+            await self._books.write(
+                Change(
+                    key=f"event/{event.id}/waits/{event.redrives}",
+                    kind="case",
+                    actor=ACTOR,
+                    reason="an event waits for its run",
+                    payment_id=event.payment_id,
+                    effective_on=datetime.now(UTC).date(),
+                    evidence_id=f"event/{event.event_id}",
+                    case=CaseOpened(kind="event_waits", detail=detail),
+                )
+            )
+            if event.alike > ALIKE_MAX:
+                break
+
+    async def _look_safely(self, payment: Open) -> str | None:
+        """Look at one payment; where that fails, people are called to it, and no other waits.
+
+        Raises:
+            ConnectionError, RPCError: Books or Temporal do not answer, which is no payment's fault.
+        """
+        try:
+            return await self._look(payment)
+        except ConnectionError:
+            raise
+        except Exception as error:
+            if isinstance(error, RPCError) and error.status in _NO_ANSWER:
+                raise
+            activity.logger.exception("a look failed", extra={"payment_id": payment.id})
+            detail = "the sweeper fails when it looks at it; the worker's log says how"
+            now = await self._books.payment(payment.id)
+            if now is not None:
+                await self._open_case(now, "unreadable", detail, f"look/{payment.seq}")
+            return "unreadable"
 
     async def _look(self, payment: Open) -> str | None:
         """Look at a payment's run, and give the payment one where it has none that gets on."""
@@ -270,6 +322,18 @@ _OPEN = (
     f"WorkflowType IN ('{names.PAYOUT_WORKFLOW}', '{names.TRANSFER_WORKFLOW}')"
     " AND ExecutionStatus = 'Running'"
 )
+_NO_ANSWER = frozenset(
+    {
+        RPCStatusCode.ABORTED,
+        RPCStatusCode.CANCELLED,
+        RPCStatusCode.DEADLINE_EXCEEDED,
+        RPCStatusCode.INTERNAL,
+        RPCStatusCode.RESOURCE_EXHAUSTED,
+        RPCStatusCode.UNAVAILABLE,
+        RPCStatusCode.UNKNOWN,
+    }
+)
+"""With these Temporal says nothing of the run that was asked about."""
 _STATE = names.PAYMENT_STATE.name
 _NOT_SHOWN = f"({_STATE} = '{PaymentState.RECEIVED}' OR {_STATE} IS NULL)"
 

@@ -12,7 +12,6 @@ from bursar.ids import Actor, Tenant
 from bursar.money import CurrencyCode
 from bursar.payments import PartnerName
 
-
 START_GUARD = "bursar:start-guard"
 """Who pauses everything where the books have forgotten what was sent; see docs/operations.md."""
 

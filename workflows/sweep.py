@@ -1,11 +1,12 @@
 """Sweep: register and runs compared, so that no payment is lost or stuck in silence."""
 
 from temporalio import workflow
+from temporalio.exceptions import ActivityError
 
 from activities.options import sweeping
 from activities.sweeping import SweepActivities
 from bursar import names
-from bursar.sweeps import SweepReport
+from bursar.sweeps import RunsReport, SweepReport
 
 
 @workflow.defn(name=names.SWEEP_WORKFLOW)
@@ -28,9 +29,16 @@ class Sweep:
             behind = await workflow.execute_activity_method(
                 SweepActivities.look_back, before.watermark, **sweeping("Compare the books")
             )
-        runs = await workflow.execute_activity_method(
-            SweepActivities.look_at_runs, before.runs.next, **sweeping("Payments and their runs")
-        )
+        failed: ActivityError | None = None
+        runs = RunsReport(next=before.runs.next)
+        try:
+            runs = await workflow.execute_activity_method(
+                SweepActivities.look_at_runs,
+                before.runs.next,
+                **sweeping("Payments and their runs"),
+            )
+        except ActivityError as error:  # what is late calls people all the same
+            failed = error
         unregistered = await workflow.execute_activity_method(
             SweepActivities.look_at_index,
             behind is not None or before.watermark is None,
@@ -42,6 +50,8 @@ class Sweep:
         watermark = await workflow.execute_activity_method(
             SweepActivities.mark, **sweeping("Mark the newest change")
         )
+        if failed is not None:
+            raise failed
         return SweepReport(
             runs=runs, unregistered=unregistered, stuck=stuck, behind=behind, watermark=watermark
         )

@@ -31,10 +31,10 @@ async def asked(books: PostgresBooks, payment: str) -> None:
     (row,) = await books.attempts(payment)
     lost = AttemptClosed(key=key, result="unknown", fence=row.fence)
     back = AttemptReopened(key=key, fence=row.fence)
-    for n, attempt in enumerate((lost, back)):
-        states = (S.SUBMITTING, S.OUTCOME_UNKNOWN)[:: 1 if attempt is lost else -1]
-        step = change(f"{payment}/{n}/{row.fence}", payment_id=payment, moves=moves(*states))
-        await books.write(step._replace(attempt=attempt))
+    out, home = moves(S.SUBMITTING, S.OUTCOME_UNKNOWN), moves(S.OUTCOME_UNKNOWN, S.SUBMITTING)
+    step = change(f"{payment}/lost/{row.fence}", payment_id=payment, moves=out)
+    await books.write(step._replace(attempt=lost))
+    await books.write(step._replace(key=f"{payment}/back/{row.fence}", moves=home, attempt=back))
 
 
 async def test_a_first_send_from_before_the_lifting_asks_first_and_once(
@@ -48,10 +48,10 @@ async def test_a_first_send_from_before_the_lifting_asks_first_and_once(
     assert (await funded.mark_sent("po_2-1")).fence is not None, "it came after the lifting"
     for _ in range(2):
         assert (await funded.mark_sent("po_1-1")).refusal is Unsendable.SENT
-    payment = await funded.payment("po_1")
-    assert payment is not None
-    (row,) = payment.attempts
-    assert row.first_sent_at == payment.created_at, "its key may be as old as the payment"
+    kept = await funded.payment("po_1")
+    assert kept is not None
+    (row,) = kept.attempts
+    assert row.first_sent_at == kept.created_at, "its key may be as old as the payment"
     await asked(funded, "po_1")
     assert (await funded.mark_sent("po_1-1")).fence is not None
     assert await breaks(books_url) == []
