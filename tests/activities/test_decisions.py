@@ -157,7 +157,9 @@ async def test_accepted_says_nothing_new_of_what_is_accepted(
 async def test_a_repeated_word_hears_that_it_has_counted_when_its_answer_was_lost(
     books: PostgresBooks, driver: Driver
 ) -> None:
-    await driver.open_payout(PAYOUT, S.AWAITING_APPROVAL, terms={"approvals": NEED})
+    await driver.open_payout(
+        PAYOUT, S.AWAITING_APPROVAL, terms={"content_hash": "c" * 64, "approvals": NEED}
+    )
     await keep_word(books, "ana", "approve", "approve-l1")
     payment = await the_payment(books)
     await books.write(
