@@ -129,8 +129,11 @@ class Delays(_Section):
 
 
 class Rules(_Section):
-    """The whole file. Of approval rules that match, the one that asks for most people counts; of
-    two that ask for as many, the one that counts from the higher amount."""
+    """The whole file.
+
+    Of approval rules that match, the one that asks for most people counts; of two that ask for as
+    many, the one from the higher amount.
+    """
 
     trust_signal_actors: bool = False
     """Whether a name in a signal or update is believed. Off, approvals count only when they come

@@ -77,7 +77,7 @@ class CapBody(_Act):
 
 
 class DisableBody(_Act):
-    """A person whose approvals count no more, also those that are given already."""
+    """A person whose words and tokens count no more, also words that are said already."""
 
     name: Actor
 

@@ -229,8 +229,9 @@ class Oversight:
         return bool(rows[0][0])
 
     async def booked_last(self) -> datetime | None:
-        """Return when the books were written last, but for what came after the guard's pause."""
-        return (await self._rows(_BOOKED_LAST, START_GUARD))[0][0]  # type: ignore[no-any-return]
+        """Return when the books were last written, before the guard's pause where it is on."""
+        rows = await self._rows(_BOOKED_LAST, START_GUARD)
+        return rows[0]["booked_at"] if rows else None
 
     async def no_send(self) -> NoSend:
         """Return whether sending is stopped, and what is known to be forgotten."""

@@ -141,7 +141,7 @@ async def test_a_payout_that_its_partner_has_and_has_not_booked_is_asked_about_b
     finally:
         site.thaw("bank")
     await site.house.reaches(request.id, S.SETTLED)
-    assert [word.verb for word in (await site.house.view(request.id)).words][0] == "find"
+    assert next(word.verb for word in (await site.house.view(request.id)).words) == "find"
     assert (await site.debits())[request.id] == 1
 
 
@@ -168,7 +168,7 @@ async def test_a_payout_whose_caller_was_told_that_it_failed_is_not_paid_by_the_
 ) -> None:
     backup = Restored(site)
     soon = datetime.now(UTC) + timedelta(seconds=25)
-    request = a_payout("[sim:rejected]", execute_at=soon)
+    request = a_payout("[sim:reject]", execute_at=soon)
     payout = await bursar.pay_out(request)
     await site.house.reaches(request.id, S.SCHEDULED)
     async with off(site):
