@@ -76,6 +76,8 @@ class Decisions:
             return person_of(action.by) in same and len(same) >= DECIDERS_MIN
         if not isinstance(action, Approve) or payment.state in _NOT_BY_APPROVAL:
             return False
+        if Terms.model_validate(payment.terms).approvals is None:
+            return False
         words = await self._books.approvals(payment.id)
         own = any((word.principal, word.decision) == (action.by, "approve") for word in words)
         return own and await self.is_approved(payment)
