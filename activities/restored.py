@@ -83,17 +83,18 @@ class Restored:
 
     async def beside_an_open_run(
         self, payment: Payment, shown: str | None, started_at: datetime
-    ) -> None:
+    ) -> bool:
         """Take account of a run that is further than the register: these books lost its claim.
 
         Its next step would hand over what is at the partner already. The send is kept first, and
-        stops everything once: afterwards what is kept is enough.
+        stops everything once: afterwards what is kept is enough. True: the run has to be replaced.
         """
         if shown not in _HANDED_OVER or payment.state not in CANCELLABLE:
-            return
+            return False
         if await self._remember(payment, f"its run: {shown}", started_at):
             reason = f"{payment.id} is {payment.state}, but its run shows {shown}: restored?"
             await self._stop(reason)
+        return True
 
     async def _remember(self, payment: Payment, evidence: str, sent_at: datetime) -> bool:
         """Keep that a payout may have been sent; False where that is kept already."""

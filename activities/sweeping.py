@@ -198,7 +198,8 @@ class SweepActivities:
         if run is None or run.status is not WorkflowExecutionStatus.RUNNING:
             return await self._adopt(now, run)
         shown = run.typed_search_attributes.get(names.PAYMENT_STATE)
-        await self._restored.beside_an_open_run(now, shown, run.start_time)
+        if await self._restored.beside_an_open_run(now, shown, run.start_time):
+            return await self._adopt(now, run)
         if _is_wedged(run):
             await self._call_to_wedged(run, now)
             return "wedged"
@@ -234,7 +235,7 @@ class SweepActivities:
             key=f"{payment.id}/adopted/{run.run_id if run else payment.seq}",
             actor=ACTOR,
             kind="adopted",
-            detail=f"its run was {'near its limits' if renews else was}; a new one goes on from"
+            detail=f"its run was {'replaced' if renews else was}; a new one goes on from"
             f" {payment.state}",
         )
         return "renewed" if renews else "adopted"
@@ -243,7 +244,7 @@ class SweepActivities:
         """End this very run, never one that another sweep has started meanwhile."""
         handle = self._client.get_workflow_handle(run.id, run_id=run.run_id)
         try:
-            await handle.terminate(reason="near the limits of a history; a fresh run goes on")
+            await handle.terminate(reason="a fresh run goes on from the register")
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
