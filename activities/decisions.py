@@ -7,19 +7,35 @@ from datetime import UTC, datetime
 from activities.conclusions import Conclusions, Evidence, standing_of, today, wallet
 from activities.rules import Rules
 from activities.terms import Acted, Terms, Wish
-from bursar.actions import Answer, Approve, Cancel, Deny, Outcome, Resolve, Verdict
+from bursar.actions import Action, Answer, Approve, Cancel, Deny, Outcome, Resolve, Verdict
 from bursar.ids import person_of
 from bursar.payments import CANCELLABLE, FINAL, PaymentState
 from bursar.reports import Accepted, Paid, Rejected, RejectionCode
 from ledger import postings
 from ledger.books import ApprovalRow, Books, Payment
 from ledger.changes import Change, Move
+from ledger.resolutions import changes_nothing, decision_of, due_since, newest_words
 
 DECIDERS_MIN = 2
 """How many different people have to agree on what became of a payment."""
 
 _DONE = {PaymentState.CANCELLED: Verdict.CANCELLED, PaymentState.DENIED: Verdict.DENIED}
 """States that are just what one kind of action wants; asking twice is no mistake."""
+
+_ENDS = {
+    Outcome.ACCEPTED: {PaymentState.SUBMITTED, PaymentState.SETTLED, PaymentState.RETURNED},
+    Outcome.PAID: {PaymentState.SETTLED, PaymentState.RETURNED},
+    Outcome.NEVER_MOVED: {PaymentState.FAILED},
+}
+"""Where a payment is once it was decided so."""
+
+_NOT_BY_APPROVAL = {
+    *(PaymentState.RECEIVED, PaymentState.AWAITING_APPROVAL, PaymentState.REFUSED),
+    *(PaymentState.DENIED, PaymentState.EXPIRED, PaymentState.CANCELLED),
+}
+"""States in which an approval has not done what it is for."""
+
+_ACCEPTED_ALREADY = "it is accepted already: say paid or never_moved, or close its case"
 
 
 class Decisions:
@@ -36,6 +52,9 @@ class Decisions:
         action = wish.action
         if _done_already(payment.state, action):
             return _acted(payment, _DONE[payment.state], f"it is {payment.state} already")
+        if await self._counted_already(payment, action):
+            verdict = Verdict.RESOLVED if isinstance(action, Resolve) else Verdict.APPROVED
+            return _acted(payment, verdict, f"it is {payment.state} by now")
         if payment.state in FINAL:
             return await self._refuse(
                 payment, wish, Verdict.ALREADY_FINAL, f"it is {payment.state} already"
@@ -45,6 +64,23 @@ class Decisions:
         if isinstance(action, Resolve):
             return await self._resolve(payment, wish, action)
         return await self._approve_or_deny(payment, wish, action)
+
+    async def _counted_already(self, payment: Payment, action: Action) -> bool:
+        """Tell whether this very word has done its work, and only the answer to it was lost."""
+        if isinstance(action, Resolve):
+            if payment.state not in _ENDS[action.outcome]:
+                return False
+            newest = newest_words(await self._books.approvals(payment.id))
+            decision = decision_of(action.outcome)
+            same = {who for who, word in newest.items() if word.decision == decision}
+            return person_of(action.by) in same and len(same) >= DECIDERS_MIN
+        if not isinstance(action, Approve) or payment.state in _NOT_BY_APPROVAL:
+            return False
+        if Terms.model_validate(payment.terms).approvals is None:
+            return False
+        words = await self._books.approvals(payment.id)
+        own = any((word.principal, word.decision) == (action.by, "approve") for word in words)
+        return own and await self.is_approved(payment)
 
     async def _approve_or_deny(self, payment: Payment, wish: Wish, action: Approve | Deny) -> Acted:
         terms = Terms.model_validate(payment.terms)
@@ -67,7 +103,7 @@ class Decisions:
             payment, wish, action.by, action.verb, need.role, action.reason, need.version
         )
         if isinstance(action, Deny):
-            return await self._deny(payment, action)
+            return await self._deny(payment, wish, action)
         given = await self._books.approvals_given(payment.id)
         verdict = Verdict.RECORDED if given < need.number else Verdict.APPROVED
         return _acted(payment, verdict, f"{given} of {need.number} approvals")
@@ -104,11 +140,13 @@ class Decisions:
             return None  # the gateway knows who it was, and has recorded this very word
         if not self._rules.trust_signal_actors:
             return "a name in a message is not believed here; decide through the gateway"
+        if await self._books.is_disabled(action.by):
+            return f"{action.by} is disabled"
         if role not in self._rules.roles_of(action.by):
             return f"{action.by} does not have the role {role}"
         return None
 
-    async def _deny(self, payment: Payment, action: Deny) -> Acted:
+    async def _deny(self, payment: Payment, wish: Wish, action: Deny) -> Acted:
         change = Change(
             key=f"{payment.id}/denied",
             kind="deny",
@@ -118,7 +156,7 @@ class Decisions:
             moves=(Move(before=payment.state, after=PaymentState.DENIED),),
             effective_on=today(),
         )
-        return await self._written(payment, change, Verdict.DENIED)
+        return await self._written(payment, change, Verdict.DENIED, wish)
 
     async def _cancel(self, payment: Payment, wish: Wish, action: Cancel) -> Acted:
         if payment.state not in CANCELLABLE:
@@ -149,26 +187,23 @@ class Decisions:
         return await self._written(payment, change, Verdict.CANCELLED, wish)
 
     async def _written(
-        self, payment: Payment, change: Change, verdict: Verdict, wish: Wish | None = None
+        self, payment: Payment, change: Change, verdict: Verdict, wish: Wish
     ) -> Acted:
         """Write a decision; if the payment has moved in the meantime, judge it once more."""
         written = await self._books.write(change)
         if written.stale:
-            moved = await self._conclusions.payment(payment.id)
-            if wish is not None and moved.state not in FINAL:
-                return await self.act(wish)
-            return _acted(moved, Verdict.ALREADY_FINAL, f"it is {moved.state} already")
+            return await self.act(wish)
         state = written.state or payment.state
         standing = standing_of(payment).model_copy(update={"state": state})
         return Acted(answer=Answer(verdict=verdict), standing=standing)
 
     async def _resolve(self, payment: Payment, wish: Wish, action: Resolve) -> Acted:
         """Conclude with what two people say who have looked; one alone is recorded and waits."""
-        if not await self._waits_for_people(payment):
-            return await self._refuse(
-                payment, wish, Verdict.NOT_WAITING, "it does not wait for a decision"
-            )
-        people = await self._who_agrees(payment, wish, action)
+        since = due_since(payment, await self._books.open_cases(payment.id))
+        if since is None or changes_nothing(payment, action.outcome):
+            why = "it does not wait for a decision" if since is None else _ACCEPTED_ALREADY
+            return await self._refuse(payment, wish, Verdict.NOT_WAITING, why)
+        people = await self._who_agrees(payment, wish, action, since)
         if not people:
             return await self._refuse(
                 payment, wish, Verdict.NOT_ALLOWED, f"{action.by} may not decide this payment"
@@ -187,28 +222,37 @@ class Decisions:
             closes_cases=True,
         )
         concluded = await self._conclusions.conclude(payment, words[action.outcome], evidence)
-        return Acted(answer=Answer(verdict=Verdict.RESOLVED), standing=concluded.standing())
+        answer = Answer(verdict=Verdict.RESOLVED)
+        if concluded.payment.state not in _ENDS[action.outcome]:  # something else came first
+            final = concluded.payment.state in FINAL
+            verdict = Verdict.ALREADY_FINAL if final else Verdict.NOT_WAITING
+            answer = Answer(verdict=verdict, detail=f"it is {concluded.payment.state} already")
+        return Acted(answer=answer, standing=concluded.standing())
 
-    async def _waits_for_people(self, payment: Payment) -> bool:
-        """Tell whether a decision is due: in review, or accepted and with an open case."""
-        if payment.state is PaymentState.SUBMITTED:
-            return bool(await self._books.open_cases(payment.id))
-        return payment.state is PaymentState.IN_REVIEW
+    async def _who_agrees(
+        self, payment: Payment, wish: Wish, action: Resolve, since: datetime
+    ) -> set[str]:
+        """Return the people who stand for this outcome now, never the payment's creator.
 
-    async def _who_agrees(self, payment: Payment, wish: Wish, action: Resolve) -> set[str]:
-        """Return the people who stand for this outcome, never the payment's creator.
-
-        The gateway has recorded its people already; names in a message are where they are believed.
+        Of each person the newest word counts, and of nobody who is disabled. The gateway has
+        recorded its people already; names in a message are where they are believed.
         """
-        decision = f"resolve_{action.outcome}"
+        decision = decision_of(action.outcome)
         believed = self._rules.trust_signal_actors
         for name in sorted({action.by, action.confirmed_by or action.by}) if believed else ():
             if "resolve" in self._rules.roles_of(name):
-                await self._record(payment, wish, name, decision, "resolve", action.evidence)
-        agreed = {
-            person_of(word.principal): word.principal
+                await self._record(
+                    payment, wish, name, decision, "resolve", action.evidence, since=since
+                )
+        said = [
+            word
             for word in await self._books.approvals(payment.id)
-            if word.decision == decision and (believed or word.channel == "gateway")
+            if believed or word.channel == "gateway"
+        ]
+        agreed = {
+            person: word.principal
+            for person, word in newest_words(said, since).items()
+            if word.decision == decision and not await self._books.is_disabled(word.principal)
         }
         agreed.pop(person_of(payment.created_by), None)
         return set(agreed.values()) if person_of(action.by) in agreed else set()
@@ -222,8 +266,9 @@ class Decisions:
         role: str,
         reason: str | None,
         rule_version: str = "",
+        since: datetime | None = None,
     ) -> None:
-        """Keep a person's word on the payment's content, once."""
+        """Keep a person's word on the payment's content, once; see `Books.add_approval`."""
         await self._books.add_approval(
             ApprovalRow(
                 payment_id=payment.id,
@@ -235,7 +280,8 @@ class Decisions:
                 reason=reason,
                 channel=wish.channel,
                 at=await self._books.now(),
-            )
+            ),
+            since,
         )
 
     async def _refuse(self, payment: Payment, wish: Wish, verdict: Verdict, detail: str) -> Acted:

@@ -14,15 +14,12 @@ from datetime import date, datetime
 from typing import Any
 
 from bursar import names
-from bursar.gate import Scope, SwitchBody
 from bursar.ids import attempt_key
-from bursar.payments import PaymentKind, PaymentResult, PaymentState
+from bursar.payments import CANCELLABLE, PaymentKind, PaymentResult, PaymentState
 from bursar.sweeps import Watermark
-from ledger.books import Books, Payment
+from ledger.books import Payment
 from ledger.oversight import Oversight
 from partners.port import Partner, StatementLine
-
-ACTOR = "bursar:start-guard"
 
 REASON_LENGTH_MAX = 200
 
@@ -34,17 +31,27 @@ _NEVER_SENT = frozenset(
         PaymentState.CANCELLED,
         PaymentState.DENIED,
         PaymentState.EXPIRED,
+        PaymentState.FAILED,
         PaymentState.REFUSED,
     }
 )
 """Ends that the caller was told of, and after which nothing may be sent."""
 
+_HANDED_OVER = frozenset(
+    {
+        PaymentState.SUBMITTING,
+        PaymentState.SUBMITTED,
+        PaymentState.OUTCOME_UNKNOWN,
+        PaymentState.IN_REVIEW,
+    }
+)
+"""States that no run shows before its payment's claim was committed."""
+
 
 class Restored:
     """Compares the books with what is kept outside of them, and stops all sending if need be."""
 
-    def __init__(self, books: Books, oversight: Oversight) -> None:
-        self._books = books
+    def __init__(self, oversight: Oversight) -> None:
         self._oversight = oversight
 
     async def stop_if_behind(self, mark: Watermark) -> str | None:
@@ -69,15 +76,32 @@ class Restored:
         """
         reason = f"{payment.id} is {payment.state}, but its run has ended {ended.state}: restored?"
         await self._stop(reason)
-        if ended.state in _NEVER_SENT:
-            told = f"it had ended {ended.state} before the books were restored"
-            return names.CANCEL, {"by": "bursar:sweeper", "reason": told}
-        if payment.kind is PaymentKind.PAYOUT and payment.partner is not None:
-            ordinal = payment.attempts[-1].ordinal if payment.attempts else 1
-            key = attempt_key(payment.id, ordinal)
-            evidence = f"the end of its run: {ended.state}"
-            await self._oversight.remember_send(key, payment.partner, evidence, started_at)
-        return None
+        if ended.state in _NEVER_SENT - {PaymentState.FAILED}:
+            return _cancelled_as(ended.state)
+        await self._remember(payment, f"the end of its run: {ended.state}", started_at)
+        return _cancelled_as(ended.state) if ended.state in _NEVER_SENT else None
+
+    async def beside_an_open_run(
+        self, payment: Payment, shown: str | None, started_at: datetime
+    ) -> bool:
+        """Take account of a run that is further than the register: these books lost its claim.
+
+        Its next step would hand over what is at the partner already. The send is kept first, and
+        stops everything once: afterwards what is kept is enough. True: the run has to be replaced.
+        """
+        if shown not in _HANDED_OVER or payment.state not in CANCELLABLE:
+            return False
+        if await self._remember(payment, f"its run: {shown}", started_at):
+            reason = f"{payment.id} is {payment.state}, but its run shows {shown}: restored?"
+            await self._stop(reason)
+        return True
+
+    async def _remember(self, payment: Payment, evidence: str, sent_at: datetime) -> bool:
+        """Keep that a payout may have been sent; False where that is kept already."""
+        if payment.kind is not PaymentKind.PAYOUT or payment.partner is None:
+            return False
+        key = attempt_key(payment.id, payment.attempts[-1].ordinal if payment.attempts else 1)
+        return await self._oversight.remember_send(key, payment.partner, evidence, sent_at)
 
     async def compare(self, partner: Partner, days: Sequence[date]) -> list[str]:
         """Stop all sending where a partner has booked what these books do not know as sent.
@@ -106,14 +130,19 @@ class Restored:
 
     async def _stop(self, reason: str) -> None:
         """Pause everything; only an administrator lifts what this actor has paused."""
-        body = SwitchBody(scope=Scope.ALL, reason=reason[:REASON_LENGTH_MAX])
-        await self._books.pause(body, ACTOR)
+        await self._oversight.stop_sending(reason[:REASON_LENGTH_MAX])
 
     async def _is_new(self, partner: str, line: StatementLine) -> bool:
         evidence = f"statement line {line.line_id}"
         return await self._oversight.remember_send(
             str(line.reference), partner, evidence, line.booked_at
         )
+
+
+def _cancelled_as(ended: PaymentState) -> tuple[str, Any]:
+    """Return the signal that cancels a payment whose caller was told of its end."""
+    told = f"it had ended {ended} before the books were restored"
+    return names.CANCEL, {"by": "bursar:sweeper", "reason": told}
 
 
 def _is_ours(line: StatementLine) -> bool:

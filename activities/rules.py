@@ -6,10 +6,18 @@ import hashlib
 import json
 import tomllib
 from datetime import timedelta
+from itertools import combinations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+)
 
 from activities.terms import ApprovalNeed, Policy
 from bursar.errors import InvalidRequest
@@ -55,6 +63,15 @@ class ApprovalRule(_Section):
             and self.partner in (None, partner)
             and amount_minor >= self.amount_from_minor
         )
+
+    def overlaps(self, other: ApprovalRule) -> bool:
+        """Tell whether there are payments that both rules are about."""
+        pairs = (
+            (self.kind, other.kind),
+            (self.currency, other.currency),
+            (self.partner, other.partner),
+        )
+        return all(None in pair or pair[0] == pair[1] for pair in pairs)
 
     def version(self) -> str:
         """Return what names this rule's exact content on approvals."""
@@ -112,7 +129,11 @@ class Delays(_Section):
 
 
 class Rules(_Section):
-    """The whole file. Of approval rules that match, the one that asks for most counts."""
+    """The whole file.
+
+    Of approval rules that match, the one that asks for most people counts; of two that ask for as
+    many, the one from the higher amount.
+    """
 
     trust_signal_actors: bool = False
     """Whether a name in a signal or update is believed. Off, approvals count only when they come
@@ -122,6 +143,23 @@ class Rules(_Section):
     people: tuple[Person, ...] = ()
     delays: Delays = Delays()
 
+    @field_validator("approvals")
+    @classmethod
+    def _check_roles(cls, rules: tuple[ApprovalRule, ...]) -> tuple[ApprovalRule, ...]:
+        """Refuse rules of which one is ignored where both match, and so a role is not asked for."""
+        for (place, one), (other_place, other) in combinations(enumerate(rules, 1), 2):
+            if one.role == other.role or not one.overlaps(other):
+                continue
+            low, high = sorted((one, other), key=lambda rule: rule.amount_from_minor)
+            if low.amount_from_minor == high.amount_from_minor or low.number > high.number:
+                raise ValueError(
+                    f"rules {place} and {other_place} match the same payments with the roles"
+                    f" {one.role} and {other.role}, and one of them would be ignored: let one begin"
+                    " at a higher amount_from_minor and ask for as many people or more, or part"
+                    " them by kind, currency or partner"
+                )
+        return rules
+
     def approval_need(
         self, kind: PaymentKind, currency: str, partner: str | None, amount_minor: int
     ) -> ApprovalNeed | None:
@@ -129,7 +167,7 @@ class Rules(_Section):
         found = [r for r in self.approvals if r.matches(kind, currency, partner, amount_minor)]
         if not found:
             return None
-        rule = max(found, key=lambda rule: rule.number)
+        rule = max(found, key=lambda rule: (rule.number, rule.amount_from_minor))
         return ApprovalNeed(number=rule.number, role=rule.role, version=rule.version())
 
     def fee(self, kind: PaymentKind, currency: str, amount_minor: int) -> int:

@@ -7,7 +7,6 @@ and by the register as it is after that.
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,18 +22,16 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.conclusions import Conclusions, Evidence
 from activities.restored import Restored
+from activities.runs import NO_ANSWER, NOT_SHOWN, OPEN, WAITING, is_wedged, request_of
 from bursar import names
 from bursar.payments import (
     FINAL,
-    PaymentKind,
     PaymentResult,
-    PaymentState,
-    PayoutRequest,
-    TransferRequest,
 )
 from bursar.starts import start_run
 from bursar.sweeps import Found, Position, RunsReport, Watermark
 from ledger.books import Books, Payment
+from ledger.changes import CaseOpened, Change
 from ledger.oversight import Open, Oversight, Stuck
 from ledger.rounds import LATE_AFTER
 
@@ -45,19 +42,12 @@ AT_ONCE = 10
 """How many runs are asked for at the same time: a sweep must not crowd out payments."""
 LOOKS_MAX = 2_000
 """How many payments one sweep looks at; the next one goes on from there."""
-TASK_FAILURES_MIN = 6
-"""From so many failed tries of one workflow task on, a run counts as wedged."""
 HISTORY_EVENTS_MAX = 9_000
 """A run with a longer history is replaced by a fresh one: Temporal takes 10,000 signals for one
 run, and 51,200 events; an upset sender or a month's outage must not be what ends a payment."""
-WAITS_FOR_PEOPLE = (
-    PaymentState.AWAITING_APPROVAL,
-    PaymentState.SCHEDULED,
-    PaymentState.OUTCOME_UNKNOWN,
-    PaymentState.IN_REVIEW,
-)
-"""States in which a run sleeps, perhaps for ever, until somebody acts; the index shows them."""
 STUCK_MAX = 1_000
+EVENT_WAITS_MAX = timedelta(minutes=15)
+"""From so long on, an event that a workflow has taken and not booked calls people."""
 ALIKE_MAX = 20
 """From more than so many payments on that are stuck in one state with one partner, one case for
 the one that is due longest calls people to all of them."""
@@ -84,7 +74,7 @@ class SweepActivities:
         self._client = client
         self._pace = pace or Pace()
         self._conclusions = Conclusions(books)
-        self._restored = Restored(books, oversight)
+        self._restored = Restored(oversight)
         self._began_at = time.monotonic()
 
     def all(self) -> Sequence[Callable[..., object]]:
@@ -119,7 +109,7 @@ class SweepActivities:
                 return report.model_copy(update={"next": None})
             for number in range(0, len(page), AT_ONCE):
                 part = page[number : number + AT_ONCE]
-                found = await asyncio.gather(*map(self._look, part))
+                found = await asyncio.gather(*map(self._look_safely, part))
                 for payment, what in zip(part, found, strict=True):
                     report = _with(report, payment, what)
                 activity.heartbeat()
@@ -134,7 +124,7 @@ class SweepActivities:
         those are looked at that wait for people: a run whose payment has ended is told so.
         """
         found = Found()
-        query = _OPEN if everything else f"{_OPEN} AND ({_NOT_SHOWN} OR {_WAITS_FOR_PEOPLE})"
+        query = OPEN if everything else f"{OPEN} AND ({NOT_SHOWN} OR {WAITING})"
         page: list[str] = []
         async for run in self._client.list_workflows(query, page_size=PAGE):
             page.append(run.id)
@@ -152,15 +142,64 @@ class SweepActivities:
         found = Found()
         await self._call_to_checks()
         stuck = await self._oversight.stuck(STUCK_MAX)
-        called = await self._oversight.groups_with_a_case() if stuck else set()
+        called = await self._oversight.groups_with_a_case() if stuck else {}
         for each in stuck:
             found = found.plus(each.id)
             crowd = each.alike > ALIKE_MAX
-            if crowd and (each.nth > 1 or (each.state.value, each.partner) in called):
-                continue
+            called_at = called.get((each.state.value, each.partner))
+            if crowd and (each.nth > 1 or (called_at is not None and called_at >= each.due_at)):
+                continue  # who was called before the first of these was late has not heard of them
             await self._call(each, crowd=crowd)
             activity.heartbeat()
+        await self._call_to_events()
         return found
+
+    async def _call_to_events(self) -> None:
+        """Open a case for what a workflow has taken and never booked: the run ended, or is wedged.
+
+        The relay offers such an event again by and by; until it is booked, somebody has to know.
+        """
+        for event in await self._oversight.waiting_events(EVENT_WAITS_MAX, ALIKE_MAX):
+            detail = (
+                f"event {event.id} ({event.kind} of {event.partner}) was taken by a workflow and"
+                " is not in the books: look for its run in Temporal, and at the worker's log"
+            )
+            if event.alike > ALIKE_MAX:
+                detail += "; many more wait so"
+            await self._books.write(
+                Change(
+                    key=f"event/{event.id}/waits/{event.redrives}",
+                    kind="case",
+                    actor=ACTOR,
+                    reason="an event waits for its run",
+                    payment_id=event.payment_id,
+                    effective_on=datetime.now(UTC).date(),
+                    evidence_id=f"event/{event.event_id}",
+                    case=CaseOpened(kind="event_waits", detail=detail),
+                )
+            )
+            if event.alike > ALIKE_MAX:
+                break
+
+    async def _look_safely(self, payment: Open) -> str | None:
+        """Look at one payment; where that fails, people are called to it, and no other waits.
+
+        Raises:
+            ConnectionError, RPCError: Books or Temporal do not answer, which is no payment's fault.
+        """
+        try:
+            return await self._look(payment)
+        except ConnectionError:
+            raise
+        except Exception as error:
+            if isinstance(error, RPCError) and error.status in NO_ANSWER:
+                raise
+            activity.logger.exception("a look failed", extra={"payment_id": payment.id})
+            detail = "the sweeper fails when it looks at it; the worker's log says how"
+            now = await self._books.payment(payment.id)
+            if now is not None:
+                await self._open_case(now, "unreadable", detail, f"look/{payment.seq}")
+            return "unreadable"
 
     async def _look(self, payment: Open) -> str | None:
         """Look at a payment's run, and give the payment one where it has none that gets on."""
@@ -170,7 +209,10 @@ class SweepActivities:
             return None
         if run is None or run.status is not WorkflowExecutionStatus.RUNNING:
             return await self._adopt(now, run)
-        if _is_wedged(run):
+        shown = run.typed_search_attributes.get(names.PAYMENT_STATE)
+        if await self._restored.beside_an_open_run(now, shown, run.start_time):
+            return await self._adopt(now, run)
+        if is_wedged(run):
             await self._call_to_wedged(run, now)
             return "wedged"
         if run.history_length > HISTORY_EVENTS_MAX:
@@ -205,7 +247,7 @@ class SweepActivities:
             key=f"{payment.id}/adopted/{run.run_id if run else payment.seq}",
             actor=ACTOR,
             kind="adopted",
-            detail=f"its run was {'near its limits' if renews else was}; a new one goes on from"
+            detail=f"its run was {'replaced' if renews else was}; a new one goes on from"
             f" {payment.state}",
         )
         return "renewed" if renews else "adopted"
@@ -214,7 +256,7 @@ class SweepActivities:
         """End this very run, never one that another sweep has started meanwhile."""
         handle = self._client.get_workflow_handle(run.id, run_id=run.run_id)
         try:
-            await handle.terminate(reason="near the limits of a history; a fresh run goes on")
+            await handle.terminate(reason="a fresh run goes on from the register")
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
@@ -267,7 +309,7 @@ class SweepActivities:
             if old and await self._books.payment(payment_id) is None:
                 found = found.plus(run.id)
                 activity.logger.warning("a run has no payment in the register: %s", run.id)
-                if _is_wedged(run):
+                if is_wedged(run):
                     await self._call_to_wedged(run, None)
         activity.heartbeat()
         return found
@@ -321,30 +363,6 @@ class SweepActivities:
     ) -> None:
         proof = Evidence(actor=ACTOR, id=evidence)
         await self._conclusions.open_case(payment, kind, detail, proof)
-
-
-_OPEN = (
-    f"WorkflowType IN ('{names.PAYOUT_WORKFLOW}', '{names.TRANSFER_WORKFLOW}')"
-    " AND ExecutionStatus = 'Running'"
-)
-_STATE = names.PAYMENT_STATE.name
-_NOT_SHOWN = f"({_STATE} = '{PaymentState.RECEIVED}' OR {_STATE} IS NULL)"
-_WAITS_FOR_PEOPLE = f"{_STATE} IN ({', '.join(f'{each.value!r}' for each in WAITS_FOR_PEOPLE)})"
-
-
-def _is_wedged(run: WorkflowExecutionDescription) -> bool:
-    """Tell whether a run's workflow task has failed, or run out of time, again and again."""
-    return bool(run.raw_description.pending_workflow_task.attempt >= TASK_FAILURES_MIN)
-
-
-def request_of(payment: Payment) -> PayoutRequest | TransferRequest:
-    """Return the request that a payment was registered with.
-
-    Raises:
-        ValidationError: No request of today's form can be read from it.
-    """
-    model = PayoutRequest if payment.kind is PaymentKind.PAYOUT else TransferRequest
-    return model.model_validate_json(json.dumps(payment.request))
 
 
 def _with(report: RunsReport, payment: Open, what: str | None) -> RunsReport:

@@ -12,6 +12,9 @@ from bursar.ids import Actor, Tenant
 from bursar.money import CurrencyCode
 from bursar.payments import PartnerName
 
+START_GUARD = "bursar:start-guard"
+"""Who pauses everything where the books have forgotten what was sent; see docs/operations.md."""
+
 
 class Scope(StrEnum):
     """What a pause is about."""
@@ -74,7 +77,7 @@ class CapBody(_Act):
 
 
 class DisableBody(_Act):
-    """A person whose approvals count no more, also those that are given already."""
+    """A person whose words and tokens count no more, also words that are said already."""
 
     name: Actor
 

@@ -183,7 +183,7 @@ class Reader:
         return await self._act_on_gate("/v1/limits", body)
 
     async def disable_person(self, body: DisableBody) -> GateAnswer:
-        """Make a person's approvals count no more, also those given before."""
+        """Make a person's words and tokens count no more, also words of before."""
         return await self._act_on_gate("/v1/people/disable", body)
 
     async def _act_on_gate(self, path: str, body: SwitchBody | CapBody | DisableBody) -> GateAnswer:

@@ -49,7 +49,10 @@ class RunsReport(_Plain):
     adopted: Found = Found()
     """Payments whose run was gone or had ended, and was started again."""
     renewed: Found = Found()
-    """Payments whose run had come near the limits of a history, and was replaced by a new one."""
+    """Payments whose run was replaced by a new one.
+
+    It had come near the limits of a history, or had seen what restored books know nothing of.
+    """
     wedged: Found = Found()
     """Payments whose run fails again and again; each has a case."""
     unreadable: Found = Found()

@@ -26,6 +26,12 @@ async def _authenticated(
             "Send a known token: Authorization: Bearer <token>.",
             headers={"www-authenticate": "Bearer"},
         )
+    if await resources.books.is_disabled(principal.name):
+        raise Refused(
+            403,
+            f"{principal.name} is disabled: neither this token nor any word of theirs counts.",
+            code="person_disabled",
+        )
     return principal
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
 import structlog
@@ -16,12 +17,11 @@ from gateway.problems import Refused
 from gateway.resources import Resources, resources_of
 from gateway.tokens import OPERATE, Principal
 from ledger.books import ApprovalRow, Payment
+from ledger.resolutions import changes_nothing, decision_of, due_since
 
 CHANNEL = "gateway"
 
 STATES_THAT_TAKE_WORDS = frozenset({PaymentState.RECEIVED, PaymentState.AWAITING_APPROVAL})
-
-STATES_THAT_ARE_RESOLVED = frozenset({PaymentState.IN_REVIEW, PaymentState.SUBMITTED})
 
 _REFUSALS = {
     Verdict.NOT_ALLOWED: 403,
@@ -83,19 +83,27 @@ class Acting:
         return await self._books.approvals_given(payment.id) < int(need["number"])
 
     async def record_decision(self, by: Principal, payment: Payment, action: Resolve) -> None:
-        """Keep what a person says became of a payment; two have to say the same.
+        """Keep what a person says became of a payment, if that is asked; two have to say the same.
 
         Raises:
             Refused: 403 when this person's word cannot count.
         """
-        if payment.state not in STATES_THAT_ARE_RESOLVED:
+        since = due_since(payment, await self._books.open_cases(payment.id))
+        if since is None or changes_nothing(payment, action.outcome):
             return  # the workflow says why not
         if person_of(by.name) == person_of(payment.created_by):
             raise _not_allowed("whoever created a payment cannot decide what became of it")
-        await self._record(by, payment, f"resolve_{action.outcome}", OPERATE, action.evidence)
+        decision = decision_of(action.outcome)
+        await self._record(by, payment, decision, OPERATE, action.evidence, since)
 
     async def _record(
-        self, by: Principal, payment: Payment, decision: str, role: str, reason: str | None
+        self,
+        by: Principal,
+        payment: Payment,
+        decision: str,
+        role: str,
+        reason: str | None,
+        due_since: datetime | None = None,
     ) -> None:
         need = payment.terms.get("approvals") or {}
         row = ApprovalRow(
@@ -109,7 +117,7 @@ class Acting:
             channel=CHANNEL,
             at=await self._books.now(),
         )
-        new = await self._books.add_approval(row)
+        new = await self._books.add_approval(row, due_since)
         _log.info("a word was recorded", payment_id=payment.id, decision=decision, new=new)
 
     async def act(self, payment: Payment, action: Action) -> Answer:

@@ -28,6 +28,9 @@ DECIDERS_MIN = 2
 
 NOWHERE = "none"
 
+EVENT_SET_ASIDE = "event_set_aside"
+"""Cases that stay open for as long as their event does not go on."""
+
 _TARGET = re.compile(r"(wallet|loss)/[a-z0-9-]+/[A-Z]{3}")
 """Where money may go. Never to a nostro: that moves only by what a partner did."""
 
@@ -68,13 +71,17 @@ class Closing:
             detail = "A second person has to say the same: the same case, to the same account."
             return CaseAnswer(id=case.id, verdict="recorded", detail=detail)
         posting = await self._move(case, to, people, evidence) if to is not None else None
-        await self._books.close_case(
+        closed = await self._books.close_case(
             case.id,
             by=" with ".join(people),
             decision=to or NOWHERE,
             resolution=evidence if to is None else f"to {to}: {evidence}",
             posting=posting,
         )
+        if not closed and await self._waits_for_its_event(case):
+            detail = "Its event is still set aside: mend the cause, bring it back with"
+            detail += " bursar events redrive, then close the case."
+            raise Refused(409, detail, code=EVENT_SET_ASIDE)
         _log.info("a case was closed", case_id=case.id, people=len(people), moved=posting)
         await self._look_again(case)
         return CaseAnswer(id=case.id, verdict="resolved", detail=posting or "nothing moved")
@@ -86,6 +93,11 @@ class Closing:
         if case.closed_at is not None:
             raise _closed(case_id)
         return case
+
+    async def _waits_for_its_event(self, case: CaseFile) -> bool:
+        """Tell whether a case has stayed open because its event is still set aside."""
+        now = await self._books.case(case.id) if case.kind == EVENT_SET_ASIDE else None
+        return now is not None and now.closed_at is None
 
     async def _check_is_no_review(self, case: CaseFile) -> None:
         """Refuse to close a case without the payment's own decision where that is still due."""

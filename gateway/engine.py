@@ -61,7 +61,10 @@ class Engine:
         self._client = client
 
     async def start(self, workflow: str, workflow_id: str, row_id: int, summary: str) -> None:
-        """Start the workflow that judges one stored event; one that was started before is fine.
+        """Start the workflow that judges one stored event; one that still runs is fine.
+
+        One that has ended has not booked the event, or it would not be offered again: it was
+        terminated, or the books were restored. Its step is keyed, so it may be repeated.
 
         Raises:
             EngineSilent: Repeat the call.
@@ -72,7 +75,7 @@ class Engine:
             {"row_id": row_id},
             id=workflow_id,
             task_queue=names.PAYMENTS_QUEUE,
-            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
             static_summary=summary[:200],
         )

@@ -84,7 +84,7 @@ async def set_limit(
 async def disable_person(
     by: _Admin, body: Annotated[DisableBody, Depends(json_body(DisableBody))], resources: _Resources
 ) -> GateAnswer:
-    """Make a person's approvals count no more, for ever and also those given before."""
+    """Make a person's words and tokens count no more, for ever and also words of before."""
     new = await resources.books.disable_person(body, by.name)
     return _answer(GateOutcome.DISABLED if new else GateOutcome.DISABLED_ALREADY, by, body)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -51,7 +52,7 @@ class Pace:
     tries: int = 3
     """How often a row is tried while Temporal is up, before its lease brings it again."""
     failures_max: int = FAILURES_MAX
-    """After so many leases in vain, while Temporal is up, a row is set aside."""
+    """After so many leases in which each try was refused, a row is set aside."""
 
 
 @dataclass(frozen=True)
@@ -146,30 +147,34 @@ class Relay:
         tries_left = self._pace.tries
         wait = self._pace.retry_seconds
         held = list(events)
+        failures: Counter[int] = Counter()
         try:
-            while held := await self._one_round(held):
+            while held := await self._one_round(held, failures):
                 self._situation.held = held
                 self._situation.temporal_down = not await self._engine.answers()
                 if self._situation.temporal_down:
                     _log.warning("Temporal is down, events wait", waiting=len(held))
                 else:
-                    tries_left -= 1  # Temporal is up, so it is these rows
+                    tries_left -= 1  # Temporal is up, so it is these rows, or its silence
                 if not tries_left:
-                    await self._count_failures(held)
-                    return
+                    tries = self._pace.tries
+                    await self._count_failures([e for e in held if failures[e.row_id] >= tries])
+                    return  # those that only met with silence come again with their lease
                 await asyncio.sleep(wait)
                 wait = min(wait * 2, self._pace.retry_seconds_max)
             self._situation.temporal_down = False
         finally:
             self._situation.held = []
 
-    async def _one_round(self, events: Sequence[StoredEvent]) -> list[StoredEvent]:
-        """Try every event once and return those that were not taken."""
+    async def _one_round(
+        self, events: Sequence[StoredEvent], failures: Counter[int]
+    ) -> list[StoredEvent]:
+        """Try every event once; return those that were not taken, and count what is their fault."""
         gate = asyncio.Semaphore(self._pace.parallel)
 
         async def attempt(event: StoredEvent) -> bool:
             async with gate:
-                return await self._hand_over(event)
+                return await self._hand_over(event, failures)
 
         ends = await asyncio.gather(*(attempt(event) for event in events), return_exceptions=True)
         for end in ends:
@@ -177,19 +182,24 @@ class Relay:
                 raise end
         return [event for event, end in zip(events, ends, strict=True) if end is False]
 
-    async def _hand_over(self, event: StoredEvent) -> bool:
-        """Hand one event to its workflow and note that; False if nobody took it."""
+    async def _hand_over(self, event: StoredEvent, failures: Counter[int]) -> bool:
+        """Hand one event to its workflow and note that; False if nobody took it.
+
+        That Temporal gives no answer says nothing of the event, so it is no failure of that.
+        """
         try:
             if await self._wakes_nobody(event):
                 return True
             await self._tell(event)
         except (EngineSilent, EngineRefused) as error:
             _log.warning("an event was not taken", row_id=event.row_id, error=str(error))
+            failures[event.row_id] += isinstance(error, EngineRefused)
             return False
         except ConnectionError:  # the books are down: that is no fault of this event
             raise
         except Exception as error:  # a bug that one event sets off must not stop all others
             _log.error("an event failed", row_id=event.row_id, error=type(error).__name__)
+            failures[event.row_id] += 1
             return False
         await self._books.mark_taken(event.row_id)
         return True

@@ -137,7 +137,7 @@ class StoredEvent(_Row):
 
 
 class ApprovalRow(_Row):
-    """One person's word on a payment; kept once per payment, principal and decision."""
+    """One person's word on a payment; see `Books.add_approval` for when it is kept again."""
 
     payment_id: str
     principal: str
@@ -215,7 +215,8 @@ class Books(Evidence, Protocol):
 
         Only the caller that gets a fence may send, and only once. Committed before it returns, so
         that a repeat of a crashed call knows to ask first. No permission is given once a pause
-        has returned, or the payment has moved on.
+        has returned, or the payment has moved on. What may have been sent before books that were
+        restored had their sending let go on is `sent`, until its partner has said something of it.
         """
 
     async def mark_unsent(self, attempt_key: str, fence: int) -> bool:
@@ -263,10 +264,12 @@ class Books(Evidence, Protocol):
     async def set_event_aside(self, row_id: int, verdict: str) -> None:
         """Record that an event needs no change, and why: repeated, stale."""
 
-    async def add_approval(self, approval: ApprovalRow) -> bool:
+    async def add_approval(self, approval: ApprovalRow, due_since: datetime | None = None) -> bool:
         """Keep a person's word on a payment; False if the same word is there already.
 
-        A person may say several different words: approve, and deny later.
+        A person may say several different words: approve, and deny later, each once. What became
+        of the payment (resolve_…) is kept again where its person has said something else since,
+        or has said it before `due_since`, that is, when another decision was due.
         """
 
     async def approvals(self, payment_id: str) -> list[ApprovalRow]:
@@ -302,6 +305,9 @@ class Books(Evidence, Protocol):
 
     async def disable_person(self, body: DisableBody, by: str) -> bool:
         """Make a person's approvals count no more; False if they do not count already."""
+
+    async def is_disabled(self, name: str) -> bool:
+        """Tell whether a person's words count no more, in whatever spelling."""
 
     async def open_cases(self, payment_id: str) -> list[CaseRow]:
         """Return a payment's cases that nobody has closed yet, oldest first."""

@@ -70,12 +70,13 @@ EVIDENCE_CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "set_aside_events_have_cases",
-        "An event that was set aside has called a person.",
+        "An event that is set aside calls a person, until it is brought back.",
         """select format('%s/%s', e.partner, e.event_id) as place,
                   format('%s, set aside at %s', e.kind, e.set_aside_at) as detail
              from partner_events e
             where e.set_aside_at is not null and e.applied_at is null and not exists (
-                  select from transactions t join cases c on c.transaction_id = t.id
+                  select from transactions t
+                    join cases c on c.transaction_id = t.id and c.closed_at is null
                    where t.key = format('event/%s/set_aside/%s', e.id, e.redrives))""",
     ),
 )

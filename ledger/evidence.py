@@ -97,7 +97,10 @@ class Evidence(Protocol):
     async def add_case_word(
         self, case_id: int, principal: str, decision: str, evidence: str
     ) -> list[str]:
-        """Keep what a person decides on a case, once; return everybody who says the same."""
+        """Keep what a person decides on a case; return everybody who says the same now.
+
+        Each person's newest word counts, and none of a person who is disabled.
+        """
 
     async def case_postings(self, case_id: int) -> list[tuple[str, bool]]:
         """Return each posting that a case's resolution tried: its key, and whether it booked."""
@@ -106,6 +109,8 @@ class Evidence(Protocol):
         self, case_id: int, *, by: str, decision: str, resolution: str, posting: str | None
     ) -> bool:
         """Close a case by the word of people; False where it was closed before.
+
+        False too, and it stays open, for an event that is set aside: that is brought back first.
 
         Raises:
             ValueError: Its money is in suspense, and two people and the posting are not there.

@@ -28,6 +28,7 @@ from ledger.books import (
 )
 from ledger.memory_acts import MemoryActs
 from ledger.memory_evidence import MemoryEvidence
+from ledger.memory_gate import sendable_from
 from ledger.memory_journal import MemoryAccount
 from ledger.memory_register import DEFINITE_NO
 
@@ -91,10 +92,13 @@ class MemoryBooks(MemoryActs, MemoryEvidence):
         if told_at is not None:
             self.change_attempt(attempt_key, sent_at=now, first_sent_at=told_at)
             return Permit(fence=None, refusal=Unsendable.TOLD)
+        first = row.first_sent_at or now
+        if self._is_doubted(row):
+            first = min(first, sendable_from(self.payments[row.payment_id]))
+            self.change_attempt(attempt_key, sent_at=now, first_sent_at=first)
+            return Permit(fence=None, refusal=Unsendable.SENT)
         fence = row.fence + 1
-        self.change_attempt(
-            attempt_key, sent_at=now, first_sent_at=row.first_sent_at or now, fence=fence
-        )
+        self.change_attempt(attempt_key, sent_at=now, first_sent_at=first, fence=fence)
         return Permit(fence=fence, refusal=None)
 
     def _told_at(self, payment_id: str) -> datetime | None:
@@ -102,6 +106,12 @@ class MemoryBooks(MemoryActs, MemoryEvidence):
         told = {EventKind.ACCEPTED, EventKind.PAID}
         mine = (row for row in self.events.values() if row.payment_id == payment_id)
         return min((row.received_at for row in mine if row.event.kind in told), default=None)
+
+    def _is_doubted(self, row: AttemptRow) -> bool:
+        """Tell whether restored books may have forgotten a send that nobody has asked about."""
+        since = self.gate.doubted_until(self.payments[row.payment_id])
+        answers = (w.answered_at for w in self.words_kept if w.attempt_key == row.key)
+        return since is not None and not any(at is not None and at > since for at in answers)
 
     def _unsendable(self, row: AttemptRow) -> Unsendable | None:
         payment = self.payments[row.payment_id]
@@ -207,10 +217,20 @@ class MemoryBooks(MemoryActs, MemoryEvidence):
             self.mark_applied(row_id, self.clock())
             self.verdicts[row_id] = verdict
 
-    async def add_approval(self, approval: ApprovalRow) -> bool:
+    async def add_approval(self, approval: ApprovalRow, due_since: datetime | None = None) -> bool:
         """Keep a person's word on a payment; False if the same word is there already."""
-        name = (approval.payment_id, approval.principal, approval.decision)
-        if any((a.payment_id, a.principal, a.decision) == name for a in self.approvals_kept):
+        resolves = approval.decision.startswith("resolve_")
+        own = [
+            word
+            for word in await self.approvals(approval.payment_id)
+            if word.principal == approval.principal
+            and (
+                word.decision == approval.decision
+                or (resolves and word.decision.startswith("resolve_"))
+            )
+        ]
+        again = bool(own) and own[-1].decision == approval.decision
+        if again and (not resolves or due_since is None or own[-1].at >= due_since):
             return False
         self.approvals_kept.append(approval)
         return True

@@ -44,7 +44,8 @@ class MemoryActs(MemoryRegister):
             return "not_paused" if self._is_known(body.scope, body.name) else "unknown"
         if pause.paused_by != by and not is_admin:
             return "not_allowed"
-        self.gate.pauses[self.gate.pauses.index(pause)] = pause._replace(resumed_by=by)
+        lifted = pause._replace(resumed_by=by, resumed_at=self.clock())
+        self.gate.pauses[self.gate.pauses.index(pause)] = lifted
         return "resumed"
 
     async def set_cap(self, body: CapBody, by: str) -> str:
@@ -74,6 +75,10 @@ class MemoryActs(MemoryRegister):
             return False
         self.gate.disabled[body.name] = self.clock()
         return True
+
+    async def is_disabled(self, name: str) -> bool:
+        """Tell whether a person's words count no more."""
+        return self.gate.is_disabled(name)
 
     def _is_known(self, scope: Scope, name: str) -> bool:
         """Tell whether the books know what is to be stopped; each currency's code is checked."""

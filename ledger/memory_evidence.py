@@ -125,9 +125,11 @@ class MemoryEvidence(MemoryRegister):
     async def add_case_word(
         self, case_id: int, principal: str, decision: str, evidence: str
     ) -> list[str]:
-        """Keep what a person decides on a case, once; return everybody who says the same."""
-        said = MemoryCaseWord(case_id, principal, decision, evidence)
-        self.case_words.setdefault((case_id, principal, decision), said)
+        """Keep what a person decides on a case; return everybody who says the same now."""
+        who = person_of(principal)
+        own = [w for w in self.case_words if w.case_id == case_id and person_of(w.principal) == who]
+        if not own or own[-1].decision != decision:
+            self.case_words.append(MemoryCaseWord(case_id, principal, decision, evidence))
         return self._deciders(case_id, decision)
 
     async def case_postings(self, case_id: int) -> list[tuple[str, bool]]:
@@ -152,7 +154,7 @@ class MemoryEvidence(MemoryRegister):
         elif people < 1:
             raise ValueError(f"case {case_id}: nobody has said so")
         row = self._case(case_id)
-        if row is None or row.closed_at is not None:
+        if row is None or row.closed_at is not None or self.waits_for_its_event(row):
             return False
         closing = {"closed_at": self.clock(), "closed_by": by, "resolution": resolution}
         self.cases[case_id - 1] = row.model_copy(update=closing)
@@ -163,7 +165,13 @@ class MemoryEvidence(MemoryRegister):
 
     def _deciders(self, case_id: int, decision: str) -> list[str]:
         people: dict[str, str] = {}  # As each is spelt the first time.
-        for word in self.case_words.values():
-            if (word.case_id, word.decision) == (case_id, decision):
+        newest: dict[str, str] = {}
+        for word in self.case_words:
+            if word.case_id == case_id:
                 people.setdefault(person_of(word.principal), word.principal)
-        return sorted(people.values())
+                newest[person_of(word.principal)] = word.decision
+        return sorted(
+            name
+            for person, name in people.items()
+            if newest[person] == decision and not self.gate.is_disabled(name)
+        )

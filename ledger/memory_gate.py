@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
-from bursar.gate import Scope
+from bursar.gate import START_GUARD, Scope
 from bursar.ids import person_of
 from bursar.payments import PaymentState
 from ledger.books import ApprovalRow, Payment
@@ -27,6 +27,7 @@ class MemoryPause(NamedTuple):
     name: str
     paused_by: str
     resumed_by: str | None = None
+    resumed_at: datetime | None = None
 
 
 class CapName(NamedTuple):
@@ -83,6 +84,23 @@ class MemoryGate:
         }
         return any(p.resumed_by is None and (p.scope, p.name) in names for p in self.pauses)
 
+    def doubted_until(self, payment: Payment) -> datetime | None:
+        """Return when sending went on last in restored books that may have forgotten this one.
+
+        None: it cannot have been sent before that.
+        """
+        lifted = [
+            pause.resumed_at
+            for pause in self.pauses
+            if pause.scope == Scope.ALL and pause.paused_by == START_GUARD and pause.resumed_at
+        ]
+        last = max(lifted, default=None)
+        return last if last is not None and last > sendable_from(payment) else None
+
+    def is_disabled(self, name: str) -> bool:
+        """Tell whether a person's words count no more, in whatever spelling."""
+        return person_of(name) in map(person_of, self.disabled)
+
     def caps_of(self, payment: Payment, partner: str) -> list[MemoryCap]:
         """Return the caps that a claim of this payment comes under."""
         return [
@@ -95,6 +113,16 @@ class MemoryGate:
         """Count a claim under each of its caps."""
         for cap in self.caps_of(payment, partner):
             cap.used[day] = cap.used.get(day, 0) + payment.amount_minor
+
+    def lacks_approvals(
+        self, terms: dict[str, Any], payment: Payment | None, words: Iterable[ApprovalRow]
+    ) -> bool:
+        """Tell whether fewer people have approved than terms ask for; nobody, if it is new."""
+        rule = terms.get("approvals")
+        if not isinstance(rule, dict) or rule.get("number") is None:
+            return False
+        given = self.approvals_given(payment, words) if payment else 0
+        return given < int(rule["number"])
 
     def approvals_given(self, payment: Payment, words: Iterable[ApprovalRow]) -> int:
         """Return how many people's approvals count now, by the rule frozen on the payment."""
@@ -143,6 +171,11 @@ def is_due(terms: Mapping[str, Any], at: datetime) -> bool:
     """Tell whether the time has come that is frozen in a payment's terms."""
     execute_at = _moment(terms.get("execute_at"))
     return execute_at is None or execute_at <= at
+
+
+def sendable_from(payment: Payment) -> datetime:
+    """Return the earliest moment at which a payment can ever have been sent."""
+    return max(payment.created_at, _moment(payment.terms.get("execute_at")) or payment.created_at)
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -94,7 +94,7 @@ class MemoryRegister:
         self.cases: list[CaseRow] = []
         self.cases_opened_by: dict[int, MemoryTransaction] = {}
         self.case_owners: dict[int, str] = {}
-        self.case_words: dict[tuple[int, str, str], MemoryCaseWord] = {}
+        self.case_words: list[MemoryCaseWord] = []
         self.clock = clock
 
     async def write(self, change: Change) -> Written:
@@ -201,13 +201,9 @@ class MemoryRegister:
         return None if fits else HeldBack.OVER_LIMIT
 
     def _lacks_approvals(self, payment: Payment | None, change: Change) -> bool:
-        """Tell whether fewer people have approved than its terms ask for; nobody, if it is new."""
         of = payment or change.opens
-        rule = of.terms.get("approvals") if of is not None else None
-        if not isinstance(rule, dict) or rule.get("number") is None:
-            return False
-        given = self.gate.approvals_given(payment, self.approvals_kept) if payment else 0
-        return given < int(rule["number"])
+        terms = of.terms if of is not None else {}
+        return self.gate.lacks_approvals(terms, payment, self.approvals_kept)
 
     def _is_paused(self, change: Change, gates: int) -> bool:
         """Tell whether a claim, a resend or a transfer's booking is stopped."""
@@ -356,7 +352,7 @@ class MemoryRegister:
         )
 
     def _keep_cases(self, written: MemoryTransaction) -> None:
-        """Close a payment's cases and open new ones; money in suspense keeps its case open."""
+        """Close a payment's cases and open new ones; money and events that wait keep theirs."""
         change = written.change
         closing = {
             "closed_at": written.at,
@@ -366,6 +362,7 @@ class MemoryRegister:
         for place, case in enumerate(self.cases):
             mine = case.payment_id == change.payment_id and case.closed_at is None
             is_free = change.key.startswith(f"case/{case.id}/") or not self.case_money(case.id)
+            is_free &= case.kind != "event_waits" and not self.waits_for_its_event(case)
             if change.closes_cases and mine and is_free:
                 self.cases[place] = case.model_copy(update=closing)
         if change.case is not None:
@@ -384,6 +381,14 @@ class MemoryRegister:
                     resolution=None,
                 )
             )
+
+    def waits_for_its_event(self, case: CaseRow) -> bool:
+        """Tell whether a case is of an event that is set aside, so that nothing closes it yet."""
+        if case.kind != "event_set_aside":
+            return False
+        aside = (e for n, e in self.events.items() if n in self.set_aside and not e.applied_at)
+        keys = {f"event/{event.row_id}/set_aside/{event.redrives}" for event in aside}
+        return self.cases_opened_by[case.id].change.key in keys
 
     def case_money(self, case_id: int) -> Leg | None:
         """Return what a case has put into suspense, and where; None: it moved no money there."""

@@ -11,6 +11,7 @@ from typing import Any
 import asyncpg
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
+from bursar.gate import START_GUARD
 from bursar.payments import FINAL, PaymentState
 from bursar.sweeps import Position, Watermark
 from bursar.views import CheckRound, ForgottenSend, NoSend
@@ -43,8 +44,18 @@ select o.id, o.state, o.seq, o.partner, o.due_at, o.next_action,
  order by o.due_at, o.id limit $1
 """
 _OPEN_GROUPS = """
-select distinct p.state, p.partner from cases k join payments p on p.id = k.payment_id
- where k.closed_at is null and k.kind = 'stuck'
+select p.state, p.partner, max(k.opened_at) as called_at
+  from cases k join payments p on p.id = k.payment_id
+ where k.closed_at is null and k.kind = 'stuck' group by 1, 2
+"""
+_WAITING_EVENTS = """
+select e.id, e.kind, e.partner, e.event_id, e.payment_id, e.redrives, count(*) over () as alike
+  from partner_events e
+ where e.applied_at is null and e.set_aside_at is null and e.leased_until is not null
+   and e.taken_at < clock_timestamp() - $1::interval
+   and not exists (select from transactions t
+                    where t.key = format('event/%s/waits/%s', e.id, e.redrives))
+ order by e.id limit $2
 """
 _CALLS = """
 select count(*) filter (where mine) as cases,
@@ -74,6 +85,12 @@ _CASES_OF_NO_PAYMENT = """
 select t.key, k.closed_at is null as is_open
   from transactions t join cases k on k.transaction_id = t.id and k.payment_id is null
  where t.key > $1 || '/' and t.key < $1 || '0'
+"""
+_BOOKED_LAST = """
+select booked_at from transactions
+ where booked_at < coalesce((select paused_at from pauses where scope = 'all'
+                             and resumed_at is null and paused_by = $1), 'infinity')
+ order by id desc limit 1
 """
 
 
@@ -105,6 +122,21 @@ class Stuck(BaseModel):
     """How many are stuck in this state with this partner, itself included."""
     nth: int
     """Its place among those, the longest due first."""
+
+
+class WaitingEvent(BaseModel):
+    """An event that a workflow has taken, and that is not in the books long after."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: int
+    kind: str
+    partner: str
+    event_id: str
+    payment_id: str | None
+    redrives: int
+    alike: int
+    """How many there are."""
 
 
 class Calls(BaseModel):
@@ -171,9 +203,15 @@ class Oversight:
         """Return payments that are past their time without an open case, the longest due first."""
         return [Stuck.model_validate(dict(row)) for row in await self._rows(_STUCK, limit)]
 
-    async def groups_with_a_case(self) -> set[tuple[str, str | None]]:
-        """Return state and partner of every payment with an open case for being stuck."""
-        return {(row["state"], row["partner"]) for row in await self._rows(_OPEN_GROUPS)}
+    async def groups_with_a_case(self) -> dict[tuple[str, str | None], datetime]:
+        """Return when people were last called to payments stuck in a state with a partner."""
+        rows = await self._rows(_OPEN_GROUPS)
+        return {(row["state"], row["partner"]): row["called_at"] for row in rows}
+
+    async def waiting_events(self, since: timedelta, limit: int) -> list[WaitingEvent]:
+        """Return events that were taken so long ago and not applied, and that have had no case."""
+        rows = await self._rows(_WAITING_EVENTS, since, limit)
+        return [WaitingEvent.model_validate(dict(row)) for row in rows]
 
     async def calls(self, kind: str, payment_id: str | None) -> Calls:
         """Return whether people are called to a payment, or to what has none, by a kind of case."""
@@ -207,6 +245,16 @@ class Oversight:
         query = "select remember_send_v1($1, $2, $3, $4)"
         rows = await self._rows(query, attempt_key, partner, evidence, sent_at)
         return bool(rows[0][0])
+
+    async def stop_sending(self, reason: str) -> bool:
+        """Pause everything as the start guard, taking over anybody else's pause; False: it is."""
+        rows = await self._rows("select stop_sending_v1($1, $2)", START_GUARD, reason)
+        return bool(rows[0][0])
+
+    async def booked_last(self) -> datetime | None:
+        """Return when the books were last written, before the guard's pause where it is on."""
+        rows = await self._rows(_BOOKED_LAST, START_GUARD)
+        return rows[0]["booked_at"] if rows else None
 
     async def no_send(self) -> NoSend:
         """Return whether sending is stopped, and what is known to be forgotten."""

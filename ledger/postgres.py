@@ -157,7 +157,7 @@ class PostgresBooks(PostgresEvidence):
 
     async def mark_sent(self, attempt_key: str) -> Permit:
         """Record that bytes may leave from now on, unless they may not."""
-        (row,) = await self._rows("select permit, refusal from mark_sent_v4($1)", attempt_key)
+        (row,) = await self._rows("select permit, refusal from mark_sent_v5($1)", attempt_key)
         return Permit(fence=row["permit"], refusal=row["refusal"])
 
     async def mark_unsent(self, attempt_key: str, fence: int) -> bool:
@@ -239,10 +239,10 @@ class PostgresBooks(PostgresEvidence):
         """Record that an event needs no change, and why: repeated, stale."""
         await self._value("select set_event_aside_v1($1, $2)", row_id, verdict)
 
-    async def add_approval(self, approval: ApprovalRow) -> bool:
+    async def add_approval(self, approval: ApprovalRow, due_since: datetime | None = None) -> bool:
         """Keep a person's word on a payment; False if the same word is there already."""
         added = await self._value(
-            "select add_approval_v1($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            "select add_approval_v2($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
             approval.payment_id,
             approval.principal,
             approval.decision,
@@ -252,6 +252,7 @@ class PostgresBooks(PostgresEvidence):
             approval.reason,
             approval.channel,
             approval.at,
+            due_since,
         )
         return bool(added)
 
@@ -326,6 +327,10 @@ class PostgresBooks(PostgresEvidence):
                 body.reason,
             )
         )
+
+    async def is_disabled(self, name: str) -> bool:
+        """Tell whether a person's words count no more."""
+        return bool(await self._value("select is_disabled_v1($1)", name))
 
     async def open_cases(self, payment_id: str) -> list[CaseRow]:
         """Return a payment's cases that nobody has closed yet, oldest first."""

@@ -95,9 +95,9 @@ class PostgresEvidence:
     async def add_case_word(
         self, case_id: int, principal: str, decision: str, evidence: str
     ) -> list[str]:
-        """Keep what a person decides on a case, once; return everybody who says the same."""
+        """Keep what a person decides on a case; return everybody who says the same now."""
         rows = await self._rows(
-            "select add_case_word_v2($1, $2, $3, $4) as name",
+            "select add_case_word_v3($1, $2, $3, $4) as name",
             case_id,
             principal,
             decision,
@@ -116,7 +116,7 @@ class PostgresEvidence:
         """Close a case by the word of people; False where it was closed before."""
         return bool(
             await self._value(
-                "select close_case_v2($1, $2, $3, $4, $5)",
+                "select close_case_v3($1, $2, $3, $4, $5)",
                 case_id,
                 by,
                 decision,

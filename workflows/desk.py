@@ -24,7 +24,7 @@ from activities.payments import PaymentActivities
 from activities.terms import Acted, Note, NotOpened, Opened, Standing, Terms, Wish
 from bursar import names
 from bursar.actions import Action, Answer, Cancel
-from bursar.payments import PaymentResult, PaymentState
+from bursar.payments import CANCELLABLE, PaymentResult, PaymentState
 from workflows.received import action_of, printable
 from workflows.shelter import sheltered
 
@@ -37,6 +37,11 @@ WORTH_A_LOOK = frozenset(
     }
 )
 """States in which somebody would look or act: only these, and the end, go into the index."""
+
+_AT_PARTNER = frozenset(
+    {PaymentState.SUBMITTED, PaymentState.OUTCOME_UNKNOWN, PaymentState.IN_REVIEW}
+)
+"""States that a register which is all there never leaves for one before the claim."""
 
 NOTES_MAX = 200
 """Remarks that one payment keeps: each costs history, of which a run may have only so much."""
@@ -56,6 +61,7 @@ class Desk:
     def __init__(self) -> None:
         self._id = workflow.info().workflow_id.partition("/")[2]
         self._standing: Standing | None = None
+        self._behind = False
         self._terms = Terms(content_hash="")
         self._wishes: deque[_OnDesk] = deque()
         self._notes: deque[Note] = deque()
@@ -229,6 +235,10 @@ class Desk:
 
     def _stand(self, standing: Standing) -> None:
         """Take note of where the payment stands, and show it to whoever looks."""
+        if self._goes_back(standing):  # the sweeper compares what is shown with the register
+            self._behind = True
+            standing = self._now()
+            self._show(standing)
         if standing.code is None and self._standing is not None:
             standing = standing.model_copy(update={"code": self._standing.code})
         self._standing = standing
@@ -238,6 +248,14 @@ class Desk:
         if standing.final or worth_a_look or calls_people or self._called_people:
             self._show(standing)
         self._called_people = calls_people
+
+    def _goes_back(self, standing: Standing) -> bool:
+        """Tell whether the register has lost the hand-over that this run has seen: restored books.
+
+        The run takes no step on such a register; the sweeper stops all sending and replaces it.
+        """
+        seen = self._standing
+        return seen is not None and seen.state in _AT_PARTNER and standing.state in CANCELLABLE
 
     def _show(self, standing: Standing) -> None:
         """Write the state into Temporal's index, at most once for each state."""

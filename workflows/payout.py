@@ -43,6 +43,9 @@ class Payout(Desk):
 
     async def _step(self, state: PaymentState) -> None:
         """Take the one step that the state asks for."""
+        if self._behind:
+            await self._wait_until(None, "the books have lost what this run has seen")
+            return
         match state:
             case _S.AWAITING_APPROVAL:
                 await self._await_approval()

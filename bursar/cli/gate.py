@@ -74,7 +74,7 @@ limits_app = typer.Typer(
     epilog=examples("bursar limits list"),
 )
 people_app = typer.Typer(
-    help="People whose approvals count no more.",
+    help="People whose words and tokens count no more.",
     no_args_is_help=True,
     epilog=examples('bursar people disable ana --by chief --reason "left the company"'),
 )
@@ -204,10 +204,9 @@ def disable(
     by: By = None,
     as_json: options.Json = False,
 ) -> None:
-    """Make a person's approvals count no more, for ever, and also those given before.
+    """Make a person's words count no more, for ever, and also those of before.
 
-    It needs a token with the role admin. Take their own token out of the
-    gateway's tokens file as well.
+    The gateway refuses their tokens from then on. It needs a token with the role admin.
     """
     body = _checked(DisableBody, {"name": name, "on_behalf_of": by, "reason": reason})
     _change(context, name, lambda reader: reader.disable_person(body), as_json=as_json)

@@ -34,7 +34,10 @@ def _print(report: SweepReport) -> None:
     shown = table("what", ("number", "right"), ("which", "fold"))
     rows: list[tuple[str, Found]] = [
         ("given a new run: the old one was gone or had ended", runs.adopted),
-        ("given a new run: the old one was near its limits", runs.renewed),
+        (
+            "given a new run: the old one was near its limits, or the books are behind it",
+            runs.renewed,
+        ),
         ("run fails again and again (case)", runs.wedged),
         ("stored request cannot be read (case)", runs.unreadable),
         ("past its time (case)", report.stuck),

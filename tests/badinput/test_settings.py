@@ -12,6 +12,7 @@ import pytest
 
 from activities.rules import read_rules
 from bursar.errors import InvalidRequest
+from bursar.payments import PaymentKind
 from gateway.tokens import TokensFileInvalid, read_tokens
 
 SECRET = "hidden5ecret"
@@ -121,6 +122,14 @@ RULES: tuple[tuple[bytes, str], ...] = (
     (b"[delays]\nresends_max = -1", "delays.resends_max"),
     (b"[delays]\nresends_max = 1.5", "delays.resends_max"),
     (b"[delays]\npatience = 5", "delays.patience"),
+    *(
+        (
+            b'approvals = [{ number = 2, role = "approve" }, { number = 1, role = "approve-l2", %s }]'
+            % more,
+            "rules 1 and 2",
+        )
+        for more in (b'currency = "EUR"', b'kind = "payout"', b"amount_from_minor = 1_000_000")
+    ),
 )
 
 
@@ -304,3 +313,23 @@ def test_a_program_with_a_wrong_variable_ends_with_2_and_one_line_that_names_it(
     assert ended.returncode == 2, ended.stderr
     [line] = ended.stderr.splitlines()
     assert variable.lower() in line.lower() or value in line
+
+
+def test_of_two_rules_with_two_roles_the_one_from_the_higher_amount_counts(tmp_path: Path) -> None:
+    path = tmp_path / "rules.toml"
+    path.write_text(
+        'approvals = [{ number = 1, role = "approve-l2", amount_from_minor = 1_000 },'
+        ' { number = 1, role = "approve" },'
+        ' { number = 3, role = "approve-l3", currency = "EUR", amount_from_minor = 2_000 },'
+        ' { number = 1, role = "approve-l3", kind = "transfer", amount_from_minor = 5_000 }]'
+    )
+    rules = read_rules(path)
+    for amount, currency, role in (
+        (999, "USD", "approve"),
+        (1_000, "USD", "approve-l2"),
+        (2_000, "USD", "approve-l2"),
+        (2_000, "EUR", "approve-l3"),
+    ):
+        need = rules.approval_need(PaymentKind.PAYOUT, currency, None, amount)
+        assert need is not None
+        assert need.role == role

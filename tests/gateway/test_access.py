@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+from bursar.gate import DisableBody
 from tests.gateway.stand import TOKENS, Gateway, register_payout
 
 
@@ -89,3 +90,13 @@ async def test_a_weak_token_learns_nothing_about_what_exists(alone: Gateway) -> 
     ]
     assert {answer.text for answer in answers} == {answers[0].text}
     assert answers[0].status_code == 403
+
+
+async def test_a_disabled_persons_token_shows_and_does_nothing_a6(alone: Gateway) -> None:
+    payment_id = await register_payout(alone.books)
+    await alone.books.disable_person(DisableBody(name="CREATOR", reason="left"), "root")
+    for (method, path, _), name in itertools.product(ENDPOINTS, ("creator", "Creator")):
+        url = path.replace("{id}", payment_id).replace("{case_id}", "1")
+        answer = await alone.as_(name, method, url, content=b"not json")
+        assert (answer.status_code, answer.json()["code"]) == (403, "person_disabled")
+    assert (await alone.as_("reader", "GET", "/v1/payments")).status_code == 200

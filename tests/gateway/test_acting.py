@@ -142,6 +142,16 @@ async def test_a_payment_that_went_on_and_lost_an_approval_takes_another_one_and
     await payout.workflow.signal(END)
 
 
+async def test_what_became_of_a_payment_is_recorded_only_where_that_is_asked(
+    gateway: Gateway, recorders: Client
+) -> None:
+    payout = await run_payout(recorders, gateway, state=PaymentState.RESERVED)
+    await payout.act("resolve")
+    assert await payout.words() == []
+    assert len(await payout.seen()) == 1, "the workflow says why not"
+    await payout.workflow.signal(END)
+
+
 async def test_an_approval_of_other_content_is_refused(gateway: Gateway, recorders: Client) -> None:
     payout = await run_payout(recorders, gateway)
     answer = await payout.act("approve", {"content_hash": "0" * 64})

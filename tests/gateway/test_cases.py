@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import httpx
 import pytest
 
+from bursar.reports import EventKind, PartnerEvent
 from ledger import accounts, postings
 from ledger.changes import CaseOpened, Change
+from ledger.poison import count_failure
 from tests.gateway.stand import Gateway, register_payout
 
 AMOUNT = 12_50
@@ -174,3 +176,24 @@ async def test_a_list_asked_for_wrongly_says_what_is_wrong(alone: Gateway, query
         answer = await alone.as_("reader", "GET", f"{path}?{query}")
         assert answer.status_code == 422, path
         assert answer.json()["field"]
+
+
+async def test_the_case_of_an_event_that_is_set_aside_is_closed_once_the_event_is_brought_back(
+    alone: Gateway,
+) -> None:
+    event = PartnerEvent(
+        partner="simulator",
+        event_id="evt_bad",
+        kind=EventKind.CREDIT,
+        occurred_at=datetime.now(UTC),
+    )
+    row_id = await alone.books.store_event(event, b"", {})
+    assert row_id is not None
+    stored = await alone.books.event(row_id)
+    assert stored is not None
+    assert await count_failure(alone.books, stored, "a bug", actor="bursar", failures_max=1)
+    (case,) = (await alone.as_("reader", "GET", "/v1/cases")).json()["cases"]
+    refused = await resolve(alone, case, "operator", SEEN)
+    assert (refused.status_code, refused.json()["code"]) == (409, "event_set_aside")
+    await alone.books.redrive_events([row_id], "operator")
+    assert (await resolve(alone, case, "operator", SEEN)).json()["verdict"] == "resolved"

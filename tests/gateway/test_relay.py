@@ -15,8 +15,11 @@ from temporalio.service import RPCError
 
 from bursar import names
 from bursar.reports import EventKind, PartnerEvent
+from gateway.engine import Engine, EngineSilent
+from gateway.relay import Relay
+from ledger.postgres import PostgresBooks
 from ops.temporal import LocalTemporal
-from tests.gateway.conftest import gateway_at
+from tests.gateway.conftest import PACE, gateway_at
 from tests.gateway.recorder import END
 from tests.gateway.stand import (
     Gateway,
@@ -299,3 +302,49 @@ async def test_an_event_that_was_handed_over_but_not_noted_is_taken_once(
     await until(lambda: taken(admin_url, event_id))
     deposit = recorders.get_workflow_handle(names.deposit_workflow_id("simulator", event_id))
     assert await deposit.result() == (await row_of(admin_url, event_id))["id"]
+
+
+async def test_an_event_whose_run_was_ended_by_force_is_given_a_new_one(
+    gateway: Gateway, recorders: Client, admin_url: str
+) -> None:
+    event_id, raw = new_event_id(), credit("c-1")
+    deposit = names.deposit_workflow_id("simulator", event_id)
+    first = await recorders.start_workflow(
+        names.DEPOSIT_WORKFLOW, {"row_id": 1}, id=deposit, task_queue="nobody-serves-this"
+    )
+    await first.terminate("somebody pressed the button")
+    await gateway.deliver(raw, signed(raw, event_id))
+    await until(lambda: taken(admin_url, event_id))
+    second = recorders.get_workflow_handle(deposit)
+    assert await second.result() == (await row_of(admin_url, event_id))["id"]
+
+
+class Overloaded(Engine):
+    """Temporal while it sheds load: it is there, and answers no start."""
+
+    async def start(self, workflow: str, workflow_id: str, row_id: int, summary: str) -> None:
+        self.asked = row_id
+        raise EngineSilent("status RESOURCE_EXHAUSTED")
+
+
+async def test_the_silence_of_temporal_is_no_fault_of_an_event(
+    books_url: str, temporal: LocalTemporal, admin_url: str
+) -> None:
+    async with PostgresBooks.open(books_url) as books:
+        engine = Overloaded(temporal.client)
+        relaying = asyncio.create_task(Relay(books, engine, PACE).run())
+        try:
+            for n in range(PACE.failures_max + 1):
+                event = PartnerEvent(
+                    partner="simulator",
+                    event_id=f"evt_{n}",
+                    kind=EventKind.CREDIT,
+                    occurred_at=datetime.now(UTC),
+                )
+                row_id = await books.store_event(event, b"", {})
+                await expire_leases(admin_url)
+                await until(lambda last=row_id: getattr(engine, "asked", 0) == last)  # type: ignore[misc]
+            first = await row_of(admin_url, "evt_0")
+            assert (first["failures"], first["set_aside_at"]) == (0, None)
+        finally:
+            relaying.cancel()

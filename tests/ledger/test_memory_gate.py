@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from bursar.gate import CapBody, DisableBody, Scope
+from bursar.gate import START_GUARD, CapBody, DisableBody, Scope
 from bursar.payments import PaymentState
 from bursar.reports import EventKind, PartnerEvent
 from ledger import postings
-from ledger.books import Books
+from ledger.books import Books, PartnerWord
 from ledger.changes import AttemptClosed, AttemptReopened, CaseOpened, Change
 from ledger.memory import MemoryBooks
 from ledger.postgres import PostgresBooks
@@ -294,6 +294,52 @@ async def approved_transfers(said: Said) -> None:
     await said("payment", "tr_1")
 
 
+async def doubts(said: Said) -> None:
+    for n in (1, 2):
+        await said("write", opened(f"po_{n}", 100))
+        await said("pause", ALL, START_GUARD)
+        await said("resume", ALL, "root", is_admin=True)
+        await said("write", claimed(f"po_{n}"))
+        for _ in range(2):
+            await said("mark_sent", f"po_{n}-1")
+        await said("add_word", PartnerWord(attempt_key=f"po_{n}-1", verb="find", kind="unknown"))
+        await said("write", lost(1, 1)._replace(key=f"po_{n}/lost", payment_id=f"po_{n}"))
+    reopened = change(
+        "po_1/resend/1", payment_id="po_1", moves=moves(S.OUTCOME_UNKNOWN, S.SUBMITTING)
+    )
+    await said("write", reopened._replace(attempt=AttemptReopened(key="po_1-1", fence=1)))
+    await said("mark_sent", "po_1-1")
+    await said("write", opened("po_3", 100))
+    await said("write", claimed("po_3"))
+    await said("mark_sent", "po_3-1")
+    await said("attempts", "po_1")
+
+
+async def words(said: Said) -> None:
+    """Each person's newest word counts, and nobody's who is disabled; cases stay with events."""
+    await said("write", opened("po_1", 100))
+    for decision in ("resolve_paid", "resolve_paid", "resolve_failed", "resolve_paid", "approve"):
+        await say(said.books, "po_1", "ana", decision=decision)
+    now = await said.books.now()
+    row = (await said.books.approvals("po_1"))[-2].model_copy(update={"at": now})
+    await said("add_approval", row)
+    await said("add_approval", row, now)
+    await said("approvals", "po_1")
+    trouble = CaseOpened(kind="contradiction", detail="paid after all")
+    await said("write", change("po_1/case", payment_id="po_1", case=trouble))
+    for who, decision in (("ana", "take"), ("ben", "take"), ("Ana", "none"), ("carl", "take")):
+        await said("add_case_word", 1, who, decision, "a letter")
+    for name in ("BEN", "ben", "dora"):
+        await said("disable_person", DisableBody(name=name, reason="left"), "chief")
+    for name in ("ben", "Ben ", "ana"):
+        await said("is_disabled", name)
+    for who in ("ana", "ben"):
+        await said("add_case_word", 1, who, "take", "a letter")
+    end: dict[str, object] = {"by": "ana", "resolution": "ours", "posting": None}
+    for decision in ("none", "take"):
+        await said("close_case", 1, decision=decision, **end)
+
+
 async def cases(said: Said) -> None:
     await said("write", opened("po_1", 100))
     gone = postings.paid_after_failed("bank", "EUR", amount_minor=70)
@@ -325,7 +371,7 @@ async def cases(said: Said) -> None:
 
 SCENES = (
     *(permits_and_fences, pauses, claims, caps, movements, failing_events),
-    *(approved_transfers, dated_transfers, told_before_sent, cases),
+    *(approved_transfers, dated_transfers, told_before_sent, cases, doubts, words),
 )
 
 

@@ -111,6 +111,40 @@ async def a_person_lets_it_go_on(site: Site, payment_id: str) -> None:
     assert (code, "Sending goes on" in told) == (0, True)
 
 
+async def test_a_payout_that_its_partner_has_and_has_not_booked_is_asked_about_before_it_is_sent(
+    site: Site, bursar: Bursar
+) -> None:
+    """Handed over after the backup, its run still open: no statement and no end of a run tells."""
+    backup = Restored(site)
+    request = a_payout("[sim:slow-paid]", execute_at=datetime.now(UTC) + timedelta(seconds=30))
+    await bursar.pay_out(request)
+    await site.house.reaches(request.id, S.SCHEDULED)
+    async with off(site):
+        await backup.keep()
+    await site.house.reaches(request.id, S.SUBMITTED)
+    site.freeze("bank")  # it is pending there, and stays so
+    try:
+        async with off(site):
+            await backup.put_back()
+
+        async def stopped() -> bool:
+            return await is_stopped(site)
+
+        await site.until("a sweep has stopped all sending", stopped)
+        code, told = await command(site, "no-send", "leave", "--reason", "compared, ticket 4711")
+        assert (code, "Sending goes on" in told) == (0, True)
+
+        async def said() -> bool:
+            return bool((await site.house.view(request.id)).words)
+
+        await site.until("it was asked about, or sent", said)
+    finally:
+        site.thaw("bank")
+    await site.house.reaches(request.id, S.SETTLED)
+    assert next(word.verb for word in (await site.house.view(request.id)).words) == "find"
+    assert (await site.debits())[request.id] == 1
+
+
 async def test_a_payout_that_was_cancelled_after_the_backup_is_not_paid_by_the_restored_books(
     site: Site, bursar: Bursar
 ) -> None:
@@ -122,6 +156,24 @@ async def test_a_payout_that_was_cancelled_after_the_backup_is_not_paid_by_the_r
         await backup.keep()
     await payout.cancel("ana", "paid by card")
     await payout.result()
+    async with off(site):
+        await backup.put_back()
+    await site.house.reaches(request.id, S.CANCELLED)
+    assert await is_stopped(site)
+    assert (await site.debits())[request.id] == 0
+
+
+async def test_a_payout_whose_caller_was_told_that_it_failed_is_not_paid_by_the_restored_books(
+    site: Site, bursar: Bursar
+) -> None:
+    backup = Restored(site)
+    soon = datetime.now(UTC) + timedelta(seconds=25)
+    request = a_payout("[sim:reject]", execute_at=soon)
+    payout = await bursar.pay_out(request)
+    await site.house.reaches(request.id, S.SCHEDULED)
+    async with off(site):
+        await backup.keep()
+    assert (await payout.result()).state is S.FAILED
     async with off(site):
         await backup.put_back()
     await site.house.reaches(request.id, S.CANCELLED)

@@ -1,0 +1,163 @@
+"""A sweep deals with each payment by itself, and calls people to what would wait in silence."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import pytest
+from temporalio.client import Client
+from temporalio.common import SearchAttributePair, TypedSearchAttributes
+from temporalio.testing import ActivityEnvironment
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from activities.sweeping import ALIKE_MAX, Pace, SweepActivities
+from bursar import names
+from bursar import temporal as connecting
+from bursar.gate import START_GUARD, Scope, SwitchBody
+from bursar.ids import attempt_key
+from bursar.payments import PaymentState
+from bursar.reports import EventKind
+from bursar.sweeps import Found, RunsReport
+from ledger.changes import CaseOpened, Change
+from ledger.oversight import Oversight
+from ledger.postgres import PostgresBooks
+from ops.temporal import LocalTemporal
+from tests.activities.telling import an_event, cases, fetch, store
+from tests.gateway.recorder import END, WORKFLOWS
+from tests.ledger.driving import Driver
+
+S = PaymentState
+LATE_AT_ONCE: dict[str, object] = {"policy": {"step_within": "PT0S"}}
+EVERYTHING = SwitchBody(scope=Scope.ALL, reason="compared")
+AT_ONCE = Pace(grace=timedelta())
+
+
+def new_id() -> str:
+    return f"po_{uuid.uuid4().hex[:26]}"
+
+
+@pytest.fixture
+async def sweeper(
+    books: PostgresBooks, books_url: str, temporal: LocalTemporal
+) -> AsyncIterator[SweepActivities]:
+    client = await connecting.connect(temporal.address, temporal.client.namespace)
+    async with Oversight.open(books_url) as oversight:
+        yield SweepActivities(books, oversight, client, AT_ONCE)
+
+
+@asynccontextmanager
+async def a_run(client: Client, payment_id: str, shows: PaymentState) -> AsyncIterator[None]:
+    """Have an open run of a payment that shows a state, and that nobody serves."""
+    shown = TypedSearchAttributes([SearchAttributePair(names.PAYMENT_STATE, shows.value)])
+    run = await client.start_workflow(
+        names.PAYOUT_WORKFLOW,
+        id=names.workflow_id(payment_id),
+        task_queue="nobody-serves-this",
+        search_attributes=shown,
+    )
+    try:
+        yield
+    finally:
+        await run.terminate("test over")
+
+
+async def look(sweeper: SweepActivities) -> RunsReport:
+    report: RunsReport = await ActivityEnvironment().run(sweeper.look_at_runs, None)
+    return report
+
+
+async def call(sweeper: SweepActivities) -> Found:
+    found: Found = await ActivityEnvironment().run(sweeper.call)
+    return found
+
+
+async def test_one_payment_that_cannot_be_looked_at_is_a_case_and_stops_no_other(
+    sweeper: SweepActivities, driver: Driver, temporal: LocalTemporal, auditor_url: str
+) -> None:
+    """Its run has ended with what no release of ours has ever said."""
+    odd, lost = new_id(), new_id()
+    queue, client = f"odd-{odd}", temporal.client
+    async with Worker(
+        client,
+        task_queue=queue,
+        workflows=WORKFLOWS,
+        workflow_runner=UnsandboxedWorkflowRunner(),
+    ):
+        run = await client.start_workflow(
+            names.PAYOUT_WORKFLOW, id=names.workflow_id(odd), task_queue=queue
+        )
+        await run.signal(END)
+        await run.result()
+    for payment_id in (odd, lost):
+        await driver.open_payout(payment_id)
+    for _ in range(2):
+        report = await look(sweeper)
+        assert (report.looked_at, report.unreadable.names) == (2, (odd,))
+    assert await cases(auditor_url) == [("unreadable", odd)]
+    adopted = client.get_workflow_handle(names.workflow_id(lost))
+    await adopted.terminate("test over")
+
+
+async def test_an_open_run_that_is_further_than_the_register_stops_all_sending_once_d4(
+    sweeper: SweepActivities,
+    books: PostgresBooks,
+    books_url: str,
+    driver: Driver,
+    temporal: LocalTemporal,
+) -> None:
+    """Handed over after the backup and pending at its partner: no statement tells of it yet."""
+    pending, waiting = new_id(), new_id()
+    await driver.open_payout(waiting)
+    async with (
+        Oversight.open(books_url) as oversight,
+        a_run(temporal.client, waiting, S.RESERVED),
+    ):
+        await look(sweeper)
+        assert not (await oversight.no_send()).stopped
+        await driver.open_payout(pending)
+        async with a_run(temporal.client, pending, S.SUBMITTED):
+            await look(sweeper)
+            told = await oversight.no_send()
+            assert (told.stopped, told.paused_by) == (True, START_GUARD)
+            assert [send.attempt_key for send in told.forgotten] == [attempt_key(pending, 1)]
+            await books.resume(EVERYTHING, "root", is_admin=True)
+            await look(sweeper)
+            assert not (await oversight.no_send()).stopped, "people have compared"
+
+
+async def test_a_case_from_before_a_crowd_was_late_does_not_silence_it(
+    sweeper: SweepActivities, books: PostgresBooks, driver: Driver, auditor_url: str
+) -> None:
+    old, *crowd = [new_id() for _ in range(ALIKE_MAX + 3)]
+    await driver.open_payout(old, amount_minor=100, terms=LATE_AT_ONCE)
+    await books.write(
+        Change(
+            key=f"{old}/case/stuck",
+            kind="case",
+            actor="bursar:sweeper",
+            payment_id=old,
+            effective_on=(await books.now()).date(),
+            case=CaseOpened(kind="stuck", detail="an old story"),
+        )
+    )
+    for payment_id in crowd:
+        await driver.open_payout(payment_id, amount_minor=100, terms=LATE_AT_ONCE)
+    for _ in range(2):
+        assert (await call(sweeper)).number > ALIKE_MAX
+    assert await cases(auditor_url) == sorted([("stuck", old), ("stuck", crowd[0])])
+
+
+async def test_an_event_that_was_taken_and_never_booked_is_a_case(
+    sweeper: SweepActivities, books: PostgresBooks, admin_url: str, auditor_url: str
+) -> None:
+    row = await store(books, an_event(EventKind.CREDIT, "evt_1", reference="nobody"))
+    await books.mark_taken(row.row_id)
+    await call(sweeper)
+    assert await cases(auditor_url) == []
+    await fetch(admin_url, "update partner_events set taken_at = now() - interval '16 minutes'")
+    for _ in range(2):
+        await call(sweeper)
+        assert await cases(auditor_url) == [("event_waits", None)]
