@@ -74,6 +74,10 @@ KINDS: dict[str, CaseKind] = {
         "An event failed again and again, and waits out of the way of the others.",
         ("mend the cause, then bursar events redrive EVENT", _SEEN),
     ),
+    "event_waits": CaseKind(
+        "A workflow took an event a while ago, and it is not booked: its run is gone or stuck.",
+        ("look at its run: it is offered again by itself, and a wedged one needs a fix", _SEEN),
+    ),
     "wedged": CaseKind(
         "Every try of a run's code fails, so the payment stands still; its money is safe.",
         ("deploy a fix: the run goes on by itself within minutes", _SEEN),

@@ -19,8 +19,8 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from bursar.faults import settings_fault
@@ -33,6 +33,9 @@ LOCK = 0x6275_7273_6172
 LOCK_TIMEOUT = "2s"
 """How long a migration may wait for a table, and so make everybody behind it wait."""
 TRIES_MAX = 5
+LOST_LOCK = frozenset({"40P01", "55P03"})
+"""Deadlock, lock time-out: the server has let others go first. Each revision is a commit of its
+own, so what was done is kept."""
 GROUP_ROLES = frozenset({"bursar_writer", "bursar_reader"})
 
 
@@ -83,10 +86,24 @@ async def upgrade(admin_url: str, revision: str = "head") -> None:
             await connection.execute(text(f"set lock_timeout = '{LOCK_TIMEOUT}'"))
             await connection.commit()
             await prepare(connection)
-            await connection.run_sync(_upgrade, revision)
-            await connection.commit()
+            await _upgrade_among_writers(connection, revision)
     finally:
         await engine.dispose()
+
+
+async def _upgrade_among_writers(connection: AsyncConnection, revision: str) -> None:
+    for tries_left in reversed(range(TRIES_MAX)):
+        try:
+            await connection.run_sync(_upgrade, revision)
+            await connection.commit()
+        except (DBAPIError, asyncpg.PostgresError) as error:
+            await connection.rollback()
+            cause = error.orig if isinstance(error, DBAPIError) else error
+            if not tries_left or getattr(cause, "sqlstate", None) not in LOST_LOCK:
+                raise
+            await asyncio.sleep(secrets.randbelow(500) / 1000)
+        else:
+            return
 
 
 def _upgrade(connection: Connection, revision: str) -> None:

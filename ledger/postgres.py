@@ -157,7 +157,7 @@ class PostgresBooks(PostgresEvidence):
 
     async def mark_sent(self, attempt_key: str) -> Permit:
         """Record that bytes may leave from now on, unless they may not."""
-        (row,) = await self._rows("select permit, refusal from mark_sent_v5($1)", attempt_key)
+        (row,) = await self._rows("select permit, refusal from mark_sent_v4($1)", attempt_key)
         return Permit(fence=row["permit"], refusal=row["refusal"])
 
     async def mark_unsent(self, attempt_key: str, fence: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -48,8 +49,8 @@ class MortalBooks:
         if word.verb == "submit":
             self._fate.meet("K10")
 
-    async def add_approval(self, approval: ApprovalRow) -> bool:
-        added = await self._inner.add_approval(approval)
+    async def add_approval(self, approval: ApprovalRow, due_since: datetime | None = None) -> bool:
+        added = await self._inner.add_approval(approval, due_since)
         self._fate.meet("K6")
         return added
 

@@ -20,7 +20,7 @@ from tests.checker.test_proofs import payout
 MORE = """
 approvals = [
     { number = 1, role = "approve", kind = "transfer", partner = "bank" },
-    { number = 3, role = "approve-l2" },
+    { number = 3, role = "approve-l2", kind = "payout" },
 ]
 fees = [{ kind = "payout" }]
 """

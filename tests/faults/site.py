@@ -41,7 +41,7 @@ overdue_after = 120
 """
 """Patient enough that no restart makes a case for people: only the fault itself is tried."""
 
-BANK = {"BANK_WEBHOOK_RETRY_SECONDS_MAX": "1"}
+BANK = {"BANK_WEBHOOK_RETRY_SECONDS_MAX": "1", "BANK_SLOW_PAID_SECONDS": "8"}
 
 
 class Site:

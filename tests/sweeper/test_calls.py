@@ -148,7 +148,8 @@ async def test_the_books_are_checked_by_themselves_and_what_breaks_calls_people_
     code, told = await command(site, "books", "rounds", "--json")
     rounds = CheckRounds.model_validate_json(told)
     assert (code, rounds.late) == (0, None)
-    assert {each.scope for each in rounds.rounds} == {"full", "since_last"}
+    assert "since_last" in {each.scope for each in rounds.rounds}
+    assert rounds.last_full is not None
     assert rounds.last_full is not None
     assert rounds.last_full.breaks == 0
 

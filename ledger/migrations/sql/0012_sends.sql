@@ -1,16 +1,16 @@
--- 0012 · before deploy · a new function, and its forerunner replaced by a call of it. Locks nothing.
+-- 0012 · before deploy · a new function, for 0013 to build upon. Locks nothing.
 -- Why: a partner that knows a payment before we have sent it tells of a send that these books do
 -- not know. The first send is then a question, whatever became of the event itself.
 
--- As v3; and refused as `told` where the partner has told of the payment before its first send.
-create function mark_sent_v4(attempt_key text, out permit bigint, out refusal text)
-language plpgsql security definer set search_path = public, pg_temp as $$
+-- As `mark_sent_v3`; and refused as `told` where the partner has told of the payment before its first send.
+create function permit_unless_told(attempt_key text, out permit bigint, out refusal text)
+language plpgsql set search_path = public, pg_temp as $$
 declare
     known_at timestamptz;
     is_told boolean;
 begin
     select m.permit, m.refusal into permit, refusal
-      from mark_sent_v2(mark_sent_v4.attempt_key) m;
+      from mark_sent_v2(permit_unless_told.attempt_key) m;
     if permit is null then
         return;
     end if;
@@ -20,20 +20,13 @@ begin
       left join lateral (
            select min(x.received_at) as received_at from partner_events x
             where x.payment_id = a.payment_id and x.kind in ('accepted', 'paid')) e on true
-     where a.key = mark_sent_v4.attempt_key and a.first_sent_at = a.sent_at;
+     where a.key = permit_unless_told.attempt_key and a.first_sent_at = a.sent_at;
     if known_at is not null then
         update attempts a
            set first_sent_at = least(known_at, a.sent_at - interval '1 microsecond'),
                fence = a.fence - 1  -- Nobody has been given it.
-         where a.key = mark_sent_v4.attempt_key;
+         where a.key = permit_unless_told.attempt_key;
         permit := null;
         refusal := case when is_told then 'told' else 'sent' end;
     end if;
 end $$;
-
--- For workers of the release before, which know no `told`.
-create or replace function mark_sent_v3(attempt_key text, out permit bigint, out refusal text)
-language sql security definer set search_path = public, pg_temp as $$
-    select m.permit, case when m.refusal = 'told' then 'sent' else m.refusal end
-      from mark_sent_v4(attempt_key) m
-$$;

@@ -34,19 +34,19 @@ language sql stable set search_path = public, pg_temp as $$
        and s.resumed_at > greatest(p.created_at, (p.terms ->> 'execute_at')::timestamptz)
 $$;
 
--- As v4; and what may have been sent in a life that these books have forgotten is refused as `sent`
+-- As v3, and as `permit_unless_told`; and what may have been sent in a life that these books have forgotten is refused as `sent`
 -- until its partner has been asked, whether anything tells of such a send or not.
-create function mark_sent_v5(attempt_key text, out permit bigint, out refusal text)
+create function mark_sent_v4(attempt_key text, out permit bigint, out refusal text)
 language plpgsql security definer set search_path = public, pg_temp as $$
 declare
     asked_since timestamptz;
 begin
     select m.permit, m.refusal into permit, refusal
-      from mark_sent_v4(mark_sent_v5.attempt_key) m;
-    asked_since := doubted_until(mark_sent_v5.attempt_key);
+      from permit_unless_told(mark_sent_v4.attempt_key) m;
+    asked_since := doubted_until(mark_sent_v4.attempt_key);
     if permit is null or asked_since is null or exists (
         select from partner_words w
-         where w.attempt_key = mark_sent_v5.attempt_key and w.answered_at > asked_since)
+         where w.attempt_key = mark_sent_v4.attempt_key and w.answered_at > asked_since)
     then
         return;
     end if;
@@ -57,12 +57,12 @@ begin
                                  greatest(p.created_at, (p.terms ->> 'execute_at')::timestamptz)),
            fence = a.fence - 1  -- Nobody has been given it.
       from payments p
-     where a.key = mark_sent_v5.attempt_key and p.id = a.payment_id;
+     where a.key = mark_sent_v4.attempt_key and p.id = a.payment_id;
 end $$;
 
 -- For workers of the release before, which know no `told`.
 create or replace function mark_sent_v3(attempt_key text, out permit bigint, out refusal text)
 language sql security definer set search_path = public, pg_temp as $$
     select m.permit, case when m.refusal = 'told' then 'sent' else m.refusal end
-      from mark_sent_v5(attempt_key) m
+      from mark_sent_v4(attempt_key) m
 $$;

@@ -8,7 +8,7 @@ begin
         select p.oid::regprocedure as name, p.prosecdef as callable from pg_proc p
          where p.pronamespace = 'public'::regnamespace
            and p.proowner = 'bursar_owner'::regrole
-           and p.proname in ('stop_sending_v1', 'doubted_until', 'mark_sent_v5', 'is_disabled_v1',
+           and p.proname in ('stop_sending_v1', 'doubted_until', 'mark_sent_v4', 'is_disabled_v1',
                              'add_approval_v2', 'case_deciders', 'add_case_word_v3',
                              'close_case_v3', 'keep_case_of_event')
     loop
@@ -18,6 +18,3 @@ begin
         end if;
     end loop;
 end $$;
-
--- `mark_sent_v5` calls it, and nobody else may.
-revoke execute on function mark_sent_v4(text) from bursar_writer;
