@@ -112,6 +112,8 @@ def _may_fail(told: Told, partner: str | None, quirks: Set[str], *, paid: bool) 
 
 def is_explained(kind: str, partner: str | None, quirks: Set[str]) -> bool:
     """Tell whether a case of this kind has its reason in what a bank is, or has done wrong."""
+    if kind == "overdue" and partner != ENDS_ITSELF:
+        return True  # a bank that can be asked little, or nothing, and whose event is late
     if kind == "outcome_unknown":
         return partner != ENDS_ITSELF or bool(quirks & {*CONTRADICTIONS, *_ECHOES})
     return bool(quirks & _EXPLAINED_BY.get(kind, frozenset()))
