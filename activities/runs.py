@@ -8,19 +8,17 @@ from temporalio.client import WorkflowExecutionDescription
 from temporalio.service import RPCStatusCode
 
 from bursar import names
-from bursar.payments import PaymentKind, PaymentState, PayoutRequest, TransferRequest
+from bursar.payments import (
+    WORTH_A_LOOK,
+    PaymentKind,
+    PaymentState,
+    PayoutRequest,
+    TransferRequest,
+)
 from ledger.books import Payment
 
 TASK_FAILURES_MIN = 6
 """From so many failed tries of one workflow task on, a run counts as wedged."""
-WAITS_FOR_PEOPLE = (
-    PaymentState.AWAITING_APPROVAL,
-    PaymentState.SCHEDULED,
-    PaymentState.OUTCOME_UNKNOWN,
-    PaymentState.IN_REVIEW,
-)
-"""States in which a run sleeps, perhaps for ever, until somebody acts; the index shows them."""
-
 OPEN = (
     f"WorkflowType IN ('{names.PAYOUT_WORKFLOW}', '{names.TRANSFER_WORKFLOW}')"
     " AND ExecutionStatus = 'Running'"
@@ -39,7 +37,7 @@ NO_ANSWER = frozenset(
 """With these Temporal says nothing of the run that was asked about."""
 _STATE = names.PAYMENT_STATE.name
 NOT_SHOWN = f"({_STATE} = '{PaymentState.RECEIVED}' OR {_STATE} IS NULL)"
-WAITING = f"{_STATE} IN ({', '.join(f'{each.value!r}' for each in WAITS_FOR_PEOPLE)})"
+WAITING = f"{_STATE} IN ({', '.join(f'{each.value!r}' for each in sorted(WORTH_A_LOOK))})"
 """Runs that wait for people, in Temporal's index."""
 
 

@@ -139,6 +139,17 @@ CANCELLABLE = frozenset(
 )
 """States before the commit point: a cancel wins here."""
 
+WORTH_A_LOOK = frozenset(
+    {
+        PaymentState.AWAITING_APPROVAL,
+        PaymentState.SCHEDULED,
+        PaymentState.OUTCOME_UNKNOWN,
+        PaymentState.IN_REVIEW,
+    }
+)
+"""States in which somebody would look or act, and a run may sleep until then: of the states before
+the end only these go into Temporal's index."""
+
 _S = PaymentState
 
 PAYOUT_MOVES: dict[PaymentState, frozenset[PaymentState]] = {

@@ -24,19 +24,9 @@ from activities.payments import PaymentActivities
 from activities.terms import Acted, Note, NotOpened, Opened, Standing, Terms, Wish
 from bursar import names
 from bursar.actions import Action, Answer, Cancel
-from bursar.payments import CANCELLABLE, PaymentResult, PaymentState
+from bursar.payments import CANCELLABLE, WORTH_A_LOOK, PaymentResult, PaymentState
 from workflows.received import action_of, printable
 from workflows.shelter import sheltered
-
-WORTH_A_LOOK = frozenset(
-    {
-        PaymentState.AWAITING_APPROVAL,
-        PaymentState.SCHEDULED,
-        PaymentState.OUTCOME_UNKNOWN,
-        PaymentState.IN_REVIEW,
-    }
-)
-"""States in which somebody would look or act: only these, and the end, go into the index."""
 
 _AT_PARTNER = frozenset(
     {PaymentState.SUBMITTED, PaymentState.OUTCOME_UNKNOWN, PaymentState.IN_REVIEW}
