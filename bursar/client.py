@@ -245,9 +245,19 @@ class Bursar:
         """Return the content hash of the payment that runs under an id; None: it is none of ours.
 
         Where it was started by hand, with no hash beside it, what it was started with is read.
+
+        Raises:
+            ServiceUnavailable: The hash is encrypted with a key that is not known here.
         """
         run = await handle.describe()
-        told = await run.memo_value(names.CONTENT_HASH_MEMO, None)
+        try:
+            told = await run.memo_value(names.CONTENT_HASH_MEMO, None)
+        except KeyError as error:  # what the converter says to a payload that was not decrypted
+            raise ServiceUnavailable(
+                f"{handle.id} exists, and what it was started with is encrypted with a key that is"
+                " not known here; nothing was started. Add the key to"
+                f" {temporal.CODEC_KEYS_VARIABLE}, and repeat it"
+            ) from error
         if told is not None:
             return str(told)
         begun = await anext(handle.fetch_history_events(page_size=1))

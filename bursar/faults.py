@@ -30,8 +30,15 @@ def settings_fault(error: ValidationError | SettingsError, prefix: str) -> str:
     )
 
 
+MISCONFIGURED = 2
+"""Exit status of a program whose settings or arguments are wrong; repeating it is no help."""
+
 UNSAFE = 3
 """Exit status of a service that must not run as it is set up; repeating the start is no help."""
+
+
+UNAVAILABLE = 6
+"""Exit status of a program that met nobody at Temporal's or the database's address: try again."""
 
 
 class UnsafeSetup(Exception):

@@ -11,16 +11,14 @@ import uvicorn
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from bursar.errors import BursarError
+from bursar.errors import BursarError, InvalidRequest
 from bursar.exit import leave
-from bursar.faults import UNSAFE, UnsafeSetup, settings_fault
+from bursar.faults import MISCONFIGURED, UNAVAILABLE, UNSAFE, UnsafeSetup, settings_fault
 from gateway.app import create_app
 from gateway.logs import write_json_logs
 from gateway.resources import Opening, open_resources
 from gateway.settings import Settings, read_settings
 from gateway.tokens import TokensFileInvalid
-
-NOT_STARTED = 2
 
 _log = structlog.get_logger("gateway")
 
@@ -55,13 +53,16 @@ def main() -> int:
     except (ValidationError, SettingsError) as error:  # their own text may repeat secrets
         fault = settings_fault(error, "BURSAR_")
         sys.stderr.write(f"gateway: the settings are not right: {fault}\n")
-        return NOT_STARTED
+        return MISCONFIGURED
     except UnsafeSetup as error:
         sys.stderr.write(f"gateway: it must not run like this: {error}\n")
         return UNSAFE
-    except (TokensFileInvalid, BursarError, ConnectionError) as error:
-        sys.stderr.write(f"gateway: {error}\n")
-        return NOT_STARTED
+    except (TokensFileInvalid, InvalidRequest) as error:
+        sys.stderr.write(f"gateway: the settings are not right: {error}\n")
+        return MISCONFIGURED
+    except (BursarError, ConnectionError) as error:
+        sys.stderr.write(f"gateway: it cannot start: {error}\n")
+        return UNAVAILABLE
     return 0
 
 

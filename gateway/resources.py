@@ -28,10 +28,10 @@ from gateway.relay import Relay
 from gateway.settings import Settings
 from gateway.tokens import Tokens, read_tokens
 from ledger.books import Books
-from ledger.durability import check_durability
 from ledger.oversight import Oversight
 from ledger.postgres import PostgresBooks
 from ledger.reading import Reader
+from ledger.start_guard import check_database
 from partners.fence import check_environment
 from partners.loading import load
 from partners.port import Partner
@@ -150,7 +150,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         for partner in partners.values():
             stack.push_async_callback(partner.aclose)
         check_environment(settings.environment, partners.values())
-        await check_durability(url)
+        await check_database(url)
         oversight = await stack.enter_async_context(Oversight.open(url))
         books = await stack.enter_async_context(PostgresBooks.open(url))
         reader = Reader(url)

@@ -26,6 +26,7 @@ from sqlalchemy.pool import NullPool
 from bursar.faults import settings_fault
 from ledger.connections import DatabaseUrl
 from ledger.migrations.preparing import prepare
+from ledger.start_guard import revision_of
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 LOCK = 0x6275_7273_6172
@@ -66,10 +67,7 @@ async def current(url: str) -> str | None:
     """Return the revision a database is at; None for one that was never migrated."""
     connection = await asyncpg.connect(url)
     try:
-        if await connection.fetchval("select to_regclass('public.alembic_version')") is None:
-            return None
-        revision: str | None = await connection.fetchval("select version_num from alembic_version")
-        return revision
+        return await revision_of(connection)
     finally:
         await connection.close()
 

@@ -8,7 +8,8 @@ import contextlib
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -17,7 +18,7 @@ from pydantic_settings import SettingsError
 from bursar import names
 from bursar.errors import BursarError, InvalidRequest
 from bursar.exit import leave
-from bursar.faults import UNSAFE, UnsafeSetup, settings_fault
+from bursar.faults import MISCONFIGURED, UNAVAILABLE, UNSAFE, UnsafeSetup, settings_fault
 from workers.comparing import compare_books, compare_later
 from workers.memory import collect_seldom
 from workers.resources import Opening, open_resources
@@ -47,10 +48,22 @@ async def serve(
             keeping = keep_schedules(resources.client, wanted_schedules)
             await stack.enter_async_context(_beside(keeping))
         log.info("serving %s", ", ".join(wanted))
-        if settings.ready_file is not None:
-            settings.ready_file.touch()
-        await stop.wait()
+        with _ready(settings.ready_file):
+            await stop.wait()
         log.info("stopping: no new work, and running work may finish")
+
+
+@contextlib.contextmanager
+def _ready(file: Path | None) -> Iterator[None]:
+    """Show by a file that this worker polls, for as long as it does."""
+    if file is None:
+        yield
+        return
+    file.touch()
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)
 
 
 @contextlib.asynccontextmanager
@@ -85,16 +98,16 @@ def main() -> int:
     except (ValidationError, SettingsError) as error:
         fault = settings_fault(error, "BURSAR_")
         print(f"the worker's settings are not right: {fault}", file=sys.stderr)  # noqa: T201
-        return 2
+        return MISCONFIGURED
     except InvalidRequest as error:
         print(f"the worker's settings are not right: {error}", file=sys.stderr)  # noqa: T201
-        return 2
+        return MISCONFIGURED
     except UnsafeSetup as error:
         print(f"the worker must not run like this: {error}", file=sys.stderr)  # noqa: T201
         return UNSAFE
     except (BursarError, ConnectionError) as error:
         print(f"the worker cannot start: {error}", file=sys.stderr)  # noqa: T201
-        return 6
+        return UNAVAILABLE
     return 0
 
 

@@ -12,10 +12,10 @@ from activities.rules import Rules, read_rules
 from bursar import temporal
 from ledger.accounts import rail_accounts
 from ledger.books import Books
-from ledger.durability import check_durability
 from ledger.oversight import Oversight
 from ledger.postgres import PostgresBooks
 from ledger.reading import Reader
+from ledger.start_guard import check_database
 from partners.fence import check_environment
 from partners.loading import load
 from partners.port import Partner
@@ -57,7 +57,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         for partner in partners.values():
             stack.push_async_callback(partner.aclose)
         check_environment(settings.environment, partners.values())
-        await check_durability(str(settings.database_url))
+        await check_database(str(settings.database_url))
         books = await stack.enter_async_context(PostgresBooks.open(str(settings.database_url)))
         for partner in partners.values():
             await books.open_accounts(

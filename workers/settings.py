@@ -7,10 +7,18 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, PostgresDsn, field_validator
+from pydantic import BeforeValidator, Field, PostgresDsn, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from partners.port import Environment
+
+
+def _as_seconds(value: object) -> object:
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_as_seconds)]
+"""Seconds, such as 90, or a duration of ISO 8601, such as PT90S."""
 
 
 class Settings(BaseSettings):
@@ -33,11 +41,11 @@ class Settings(BaseSettings):
     rules_file: Path
     environment: Environment = Environment.TEST
     """Has to be what every partner's settings declare; so nothing live is reached by forgetting."""
-    sweep_every: timedelta = Field(default=timedelta(seconds=60), ge=timedelta(seconds=1))
+    sweep_every: Duration = Field(default=timedelta(seconds=60), ge=timedelta(seconds=1))
     """How often register and runs are compared."""
-    sweep_grace: timedelta = Field(default=timedelta(seconds=60), ge=timedelta())
+    sweep_grace: Duration = Field(default=timedelta(seconds=60), ge=timedelta())
     """How long a payment has to be untouched, or a run open, before the sweeper looks at it."""
-    check_every: timedelta = Field(
+    check_every: Duration = Field(
         default=timedelta(seconds=60), ge=timedelta(seconds=1), le=timedelta(minutes=5)
     )
     """How often what is new in the books is checked."""
@@ -47,7 +55,7 @@ class Settings(BaseSettings):
     workflow_tasks_max: int = Field(default=16, ge=1, le=10_000)  # each is CPU-bound at first
     book_steps_max: int = Field(default=512, ge=1, le=10_000)
     partner_calls_max: int = Field(default=200, ge=1, le=10_000)
-    shutdown_grace: timedelta = Field(
+    shutdown_grace: Duration = Field(
         default=timedelta(seconds=20), ge=timedelta(), le=timedelta(hours=1)
     )
 

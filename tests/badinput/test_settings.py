@@ -274,6 +274,9 @@ def test_a_partners_setting_that_is_wrong_is_named_before_any_call_is_made(
 
 PROGRAMS = (
     ("workers", "BURSAR_DATABASE_URL", SECRET),
+    ("workers", "BURSAR_SWEEP_EVERY", "0"),
+    ("workers", "BURSAR_SWEEP_EVERY", "often"),
+    ("workers", "BURSAR_CHECK_EVERY", "9" * 40),
     ("workers", "BURSAR_PARTNERS", "[]"),
     ("workers", "BURSAR_SHUTDOWN_GRACE", "-5"),
     ("workers", "BURSAR_WORKFLOW_TASKS_MAX", "many"),

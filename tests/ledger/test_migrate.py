@@ -18,7 +18,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from bursar.gate import CapBody
-from ledger import migrate
+from ledger import migrate, start_guard
 from ledger.changes import HeldBack
 from ledger.migrations.preparing import prepare
 from ledger.postgres import PostgresBooks
@@ -53,6 +53,10 @@ async def test_migrating_twice_and_twice_at_once_is_migrating_once(empty_url: st
     await asyncio.gather(*(migrate.upgrade(empty_url) for _ in range(3)))
     await migrate.upgrade(empty_url)
     assert await migrate.current(empty_url) == migrate.head()
+
+
+def test_a_release_starts_on_books_that_are_as_new_as_it_is() -> None:
+    assert migrate.head() == start_guard.REVISION
 
 
 async def test_a_migration_that_fails_leaves_nothing_behind(empty_url: str) -> None:

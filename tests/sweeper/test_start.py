@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Mapping
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
-from bursar.faults import UNSAFE
+from bursar.faults import MISCONFIGURED, UNSAFE
 from ops.program import ROOT, environment
 from tests.conftest import run_sql
 from tests.faults.site import Site
@@ -75,6 +76,47 @@ async def test_a_database_that_may_forget_what_was_sent_is_refused(
         await set_to("on")
     assert status == UNSAFE
     assert f"set {name} = on" in said
+
+
+@pytest.mark.parametrize("program", ["workers", "gateway"])
+async def test_a_database_without_books_or_with_those_of_an_older_release_is_refused(
+    site: Site, program: str
+) -> None:
+    url = site.postgres.admin_url
+    await run_sql(url, "CREATE DATABASE bare")
+    try:
+        bare = {"BURSAR_DATABASE_URL": _at(site, path="/bare")}
+        status, said = await start(site, program, bare)
+        assert (status, "has no books yet" in said) == (UNSAFE, True)
+        assert "ledger.migrate" in said
+        await run_sql(url.rpartition("/")[0] + "/bare", *_OLD_BOOKS)
+        status, said = await start(site, program, bare)
+        assert (status, "of revision 0001" in said) == (UNSAFE, True)
+    finally:
+        await run_sql(url, "DROP DATABASE bare WITH (FORCE)")
+
+
+@pytest.mark.parametrize("program", ["workers", "gateway"])
+@pytest.mark.parametrize("wrong", [{"path": "/nowhere"}, {"user": "nobody-of-ours"}])
+async def test_a_login_that_the_database_refuses_is_a_wrong_setting(
+    site: Site, program: str, wrong: dict[str, str]
+) -> None:
+    status, said = await start(site, program, {"BURSAR_DATABASE_URL": _at(site, **wrong)})
+    assert (status, "BURSAR_DATABASE_URL" in said) == (MISCONFIGURED, True)
+
+
+_OLD_BOOKS = (
+    "CREATE TABLE alembic_version (version_num text)",
+    "INSERT INTO alembic_version VALUES ('0001')",
+    "GRANT SELECT ON alembic_version TO PUBLIC",
+)
+
+
+def _at(site: Site, *, path: str = "", user: str = "") -> str:
+    """Return the address of the books, with another database or login in it."""
+    url = urlsplit(site.house.ours["BURSAR_DATABASE_URL"])
+    login = f"{user}:{url.password}@{url.hostname}:{url.port}" if user else url.netloc
+    return urlunsplit(url._replace(netloc=login, path=path or url.path))
 
 
 async def test_a_partner_that_gives_no_statement_keeps_no_worker_from_starting(

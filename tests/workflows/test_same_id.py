@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from functools import partial
 from typing import Any
@@ -29,6 +30,7 @@ from bursar import (
     new_payout_id,
     temporal,
 )
+from bursar.payments import content_hash
 from examples.backend import pay_order
 from tests.house import House
 from tests.payments import a_payout
@@ -121,6 +123,27 @@ async def test_a_payout_that_was_started_by_hand_is_the_same_to_a_backend_that_s
     assert (await bursar.payout(request.id).result()).state is S.SETTLED
     assert (await bursar.pay_out(request)).existed
     assert await house.bookings(request.id) == (1, 12_50)
+
+
+async def test_what_is_encrypted_with_a_key_that_is_lost_is_neither_the_same_nor_another(
+    house: House, bursar: Bursar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = a_payout()
+    monkeypatch.setenv(
+        temporal.CODEC_KEYS_VARIABLE, json.dumps({"k1": "a2V5IG9m" + "A" * 35 + "="})
+    )
+    keyed = await temporal.connect(house.temporal_address, house.namespace)
+    run = await keyed.start_workflow(
+        names.PAYOUT_WORKFLOW,
+        request,
+        id=names.workflow_id(request.id),
+        task_queue="served-by-nobody",
+        memo={names.CONTENT_HASH_MEMO: content_hash(request)},
+    )
+    with pytest.raises(ServiceUnavailable, match=rf"{request.id}.*{temporal.CODEC_KEYS_VARIABLE}"):
+        await bursar.pay_out(request)
+    assert (await Bursar(keyed).pay_out(request)).existed
+    await run.terminate()
 
 
 async def test_the_register_remembers_an_id_that_temporal_has_forgotten(
