@@ -32,7 +32,7 @@ def main() -> int:
         if first <= number <= last:
             _part(home, tier, options.seed, number, console, forget=options.forget)
     parts = [json.loads(file.read_text()) for file in sorted(home.glob("part-*/report.json"))]
-    told = report.merged(parts)
+    told = report.merged(parts, tier.parts)
     report.save(home, told)
     report.show(told, console)
     sys.stdout.write(json.dumps(told) + "\n")

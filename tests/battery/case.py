@@ -6,6 +6,8 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Set
 from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from tests.battery.evidence import BankBook, BankLine, Told, payment_of, read_bank, read_diary
@@ -30,7 +32,13 @@ RARE = ("unexpected_end", "needless_case")
 """The figures that have to be rare: what ended otherwise than it should, or called people for
 nothing. A machine that is too slow for its delays makes some."""
 RARE_MAX = 0.005
-"""Their largest share of all payments."""
+"""Their largest share of all payments, but for the first few of a small run."""
+RARE_FEW = 3
+
+
+def is_rare(count: int, payments: int) -> bool:
+    """Tell whether so many of so many payments are few enough for a figure that has to be rare."""
+    return count <= max(RARE_FEW, RARE_MAX * payments)
 
 
 @dataclass
@@ -67,6 +75,8 @@ class Case:
     open_cases: dict[str, list[str]]
     strays: Counter[tuple[str, str, str, int]]
     """Money put into suspense by cases of no payment: (partner, reference, currency, amount)."""
+    strays_found: list[tuple[str, str, datetime]]
+    """When each of them became a case: (partner, reference, moment)."""
     nostro: dict[tuple[str, str], int]
     """What moved on our nostro accounts, by (payment, currency); credits to us positive."""
     totals: dict[tuple[str, str], int]
@@ -88,13 +98,25 @@ class Case:
 
     def quirks(self, payment_id: str | None) -> Set[str]:
         """Return what a bank does wrong with a payment; None: what all do with any."""
-        return {
-            quirk
-            for book in self.banks.values()
-            for reference, quirks in book.tries.items()
-            if payment_id in (None, payment_of(reference))
-            for quirk in quirks
-        }
+        if payment_id is None:
+            return {quirk for quirks in self._quirks_of.values() for quirk in quirks}
+        return self._quirks_of.get(payment_id, set())
+
+    @cached_property
+    def _quirks_of(self) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = defaultdict(set)
+        for book in self.banks.values():
+            for reference, quirks in book.tries.items():
+                found[payment_of(reference)].update(quirks)
+        return dict(found)
+
+    @cached_property
+    def attempts_of(self) -> dict[str, list[Any]]:
+        """The attempts of each payment."""
+        found: dict[str, list[Any]] = defaultdict(list)
+        for attempt in self.attempts.values():
+            found[attempt["payment_id"]].append(attempt)
+        return dict(found)
 
     def kept(self, payment_id: str) -> int:
         """Return what a bank kept of the money of a payment that it gave back."""
@@ -154,7 +176,7 @@ select coalesce(t.payment_id, '') as payment_id, e.currency, -sum(e.delta)::bigi
 """
 
 STRAYS = """
-select e.partner, e.reference, x.currency::text, x.delta
+select e.partner, e.reference, x.currency::text, x.delta, k.opened_at
   from cases k join transactions t on t.id = k.transaction_id
   join partner_events e on t.evidence_id = 'event/' || e.event_id
                        and t.actor = 'partner:' || e.partner
@@ -176,6 +198,7 @@ async def gather(site: Installation) -> Case:
     for row in await site.rows("select * from approvals where decision = 'approve'"):
         approvals[row["payment_id"]].append(row)
     cases: dict[str, list[str]] = defaultdict(list)
+    strays = await site.rows(STRAYS)
     all_cases = await site.rows("select payment_id, kind, opened_at, closed_at from cases")
     for row in all_cases:
         if row["closed_at"] is None:
@@ -190,7 +213,8 @@ async def gather(site: Installation) -> Case:
         attempts={row["key"]: row for row in await site.rows("select * from attempts")},
         approvals=approvals,
         open_cases=cases,
-        strays=Counter(tuple(row) for row in await site.rows(STRAYS)),
+        strays=Counter(tuple(row)[:-1] for row in strays),
+        strays_found=[(row["partner"], row["reference"], row["opened_at"]) for row in strays],
         nostro={
             (row["payment_id"], row["currency"]): row["moved"] for row in await site.rows(NOSTRO)
         },

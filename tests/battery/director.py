@@ -41,8 +41,24 @@ PATIENCE_SECONDS = 15.0
 FROZEN_SECONDS = 8.0
 """Longer than an activity may take, so that another worker runs it meanwhile."""
 
+HEAL_SECONDS_MAX = 60.0
+"""How long a pause is tried to be lifted once all else is well."""
+STARTS_MAX = 3
+
 SELDOM = {"K1": 0.5, "K2": 0.5, "K3": 0.5, "K6": 0.4, "K14": 0.7, "K16": 0.5}
 """Points that fewer payments come by, or whose process has more to lose, get fewer orders."""
+
+
+def _started(start: Callable[[], None]) -> None:
+    """Start a server, again where it did not come up: nobody else would."""
+    for starts_left in reversed(range(STARTS_MAX)):
+        try:
+            start()
+        except (OSError, PostgresFailed, TemporalFailed):
+            if not starts_left:
+                raise
+        else:
+            return
 
 
 @dataclass(frozen=True)
@@ -98,6 +114,7 @@ class Director:
         self._servers = asyncio.Lock()
         self._one_at_a_time = asyncio.Lock()
         self._healing = False
+        self._heal_until = 0.0
         self.orders = Orders(site.folder / "orders")
         self.counts: Counter[str] = Counter()
 
@@ -142,6 +159,7 @@ class Director:
     async def heal(self) -> list[str]:
         """End everything that goes wrong; return the orders that nobody came by for."""
         self._healing = True
+        self._heal_until = time.monotonic() + HEAL_SECONDS_MAX
         if self._running:
             await asyncio.wait(set(self._running))
         for name in self._site.programs:
@@ -206,13 +224,13 @@ class Director:
                 await asyncio.to_thread(self._site.postgres.kill)
             else:
                 await asyncio.to_thread(self._site.postgres.stop, "immediate")
-            await asyncio.to_thread(self._site.postgres.start)
+            await asyncio.to_thread(_started, self._site.postgres.start)
             self.counts["db_restarts"] += 1
 
     async def _restart_temporal(self) -> None:
         async with self._servers:
             await asyncio.to_thread(self._site.temporal.kill)
-            await asyncio.to_thread(self._site.temporal.start)
+            await asyncio.to_thread(_started, self._site.temporal.start)
             self.counts["server_restarts"] += 1
 
     def _pause(self) -> Callable[[], Awaitable[None]]:
@@ -232,8 +250,10 @@ class Director:
         """Pause or resume; said until it is heard, since a pause that stays stops everything."""
         body = {"scope": scope, "name": name, "reason": "the battery"}
         headers = {"Authorization": "Bearer ops-token"}
-        async with httpx.AsyncClient(trust_env=False, timeout=5, headers=headers) as http:
+        async with httpx.AsyncClient(trust_env=False, timeout=30, headers=headers) as http:
             for url in itertools.cycle(self._site.gateway_urls):
+                if self._healing and time.monotonic() > self._heal_until:
+                    return
                 try:
                     answer = await http.post(f"{url}/v1/rails/{word}", json=body)
                     if answer.status_code < 500:

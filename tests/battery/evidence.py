@@ -10,12 +10,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import asyncpg
+
 from bursar.payments import FINAL
 from tests.battery.diary import lines
 from tests.battery.plan import BREACHES
 
 ENDED = ", ".join(f"'{state}'" for state in sorted(FINAL))
 """The states in which a payment has ended, for SQL."""
+
+
+AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, sqlite3.Error)
+"""What a look at the books or a bank's file meets while something is down."""
 
 
 def payment_of(reference: str) -> str:
@@ -121,6 +127,10 @@ def _names(quirks: str) -> tuple[str, ...]:
     return tuple(told[group] for group in groups if isinstance(told.get(group), str))
 
 
+COUNTED = frozenset({"recorded", "approved"})
+"""What a person hears whose approval counts."""
+
+
 @dataclass
 class Told:
     """What the backend has in its diary of one payment."""
@@ -132,11 +142,27 @@ class Told:
     end: str | None = None
     said: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     """Who has said what of it, heard or not: cancel, approve, deny."""
+    heard: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    """Who was told that their word counts."""
     verdicts: list[str] = field(default_factory=list)
+    too_late_at: list[datetime] = field(default_factory=list)
+    """When somebody was told that it is too late to cancel."""
     conflicts_missed: int = 0
     """How often other content under the same id was taken for the same payment."""
     conflicts_made_up: int = 0
     """How often the same content was refused as other content."""
+
+
+def _hear(of: Told, op: str, line: dict[str, Any]) -> None:
+    """Note what a person was told of a word."""
+    verdict = (line.get("answer") or {}).get("verdict")
+    if not verdict:
+        return
+    of.verdicts.append(verdict)
+    if verdict in COUNTED:
+        of.heard[op].add(line["by"])
+    if verdict == "too_late":
+        of.too_late_at.append(datetime.fromisoformat(line["at"]))
 
 
 def read_diary(path: Path) -> dict[str, Told]:
@@ -158,5 +184,5 @@ def read_diary(path: Path) -> dict[str, Told]:
             of.end = answer["state"]
         elif op in ("cancel", "approve", "deny"):
             of.said[op].add(line["by"])
-            of.verdicts += [answer["verdict"]] if answer.get("verdict") else []
+            _hear(of, op, line)
     return dict(told)

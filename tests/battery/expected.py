@@ -90,13 +90,21 @@ def _without_a_bank(told: Told, need: int, amount_minor: int) -> Set[PaymentStat
     may: set[PaymentState] = set()
     if told.said["cancel"]:
         may.add(S.CANCELLED)
-    if need:
+    if len(told.heard["approve"]) < need:
         may.add(S.EXPIRED)
     if need and told.said["deny"]:
         may.add(S.DENIED)
     if amount_minor >= ABOVE_ALL or _source(told) == THIN:
         may.add(S.REFUSED)
     return may
+
+
+def is_ordinary(told: Told, quirks: Set[str]) -> bool:
+    """Tell whether nothing stands in the way of a payout but bad luck on the way to its bank."""
+    amount_minor, currency = _money(told)
+    asks = need_of(told.kind, currency, amount_minor) or told.said["cancel"]
+    refused = amount_minor >= ABOVE_ALL or _source(told) == THIN
+    return told.kind == "payout" and not (asks or refused or quirks & {*NOES, *CONTRADICTIONS})
 
 
 def _may_fail(told: Told, partner: str | None, quirks: Set[str], *, paid: bool) -> bool:

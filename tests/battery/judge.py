@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +19,10 @@ AFTER = {
     "denied": {S.DENIED},
 }
 """Where a payment may be after what a person was told of a word on it."""
+ENOUGH = 30
+"""Ordinary payouts through a bank, for their share that has failed to say something."""
+FAILED_MAX = 0.35
+"""The largest such share; about a tenth has been seen at the banks that can be asked little."""
 NEVER_MOVED = FINAL - {S.SETTLED, S.RETURNED}
 
 
@@ -41,6 +45,7 @@ def judge(case: Case) -> Findings:
     _judge_movements(case, lines, findings)
     _judge_nobodys(case, findings)
     _judge_cases(case, findings)
+    _judge_banks(case, findings)
     return findings
 
 
@@ -117,7 +122,8 @@ def _judge_words(
         if verdict == "cancelled":
             came_true = came_true and not paid
         if verdict == "too_late":
-            came_true = bool(_attempts(case, payment["id"]))
+            opened = [attempt["opened_at"] for attempt in _attempts(case, payment["id"])]
+            came_true = bool(opened) and min(opened) <= min(told.too_late_at)
         if not came_true:
             text = f"{payment['id']}: told {verdict}, is {payment['state']}, paid: {paid}"
             findings.add("misled_client", text)
@@ -153,6 +159,25 @@ def _judge_cases(case: Case, findings: Findings) -> None:
             others -= 1
             continue
         findings.add("needless_case", f"{known['kind']} of {known['payment_id']} at {partner}")
+
+
+def _judge_banks(case: Case, findings: Findings) -> None:
+    """Find the banks through which hardly anything is paid, though nothing stands in the way."""
+    ended: dict[str, list[str]] = defaultdict(list)
+    for payment_id, payment in case.payments.items():
+        told = case.told.get(payment_id)
+        if (
+            told is not None
+            and told.request
+            and expected.is_ordinary(told, case.quirks(payment_id))
+        ):
+            ended[payment["partner"]].append(payment["state"])
+    for partner, states in ended.items():
+        failed = states.count(S.FAILED)
+        if len(states) >= ENOUGH and failed > FAILED_MAX * len(states):
+            for _ in range(failed):
+                text = f"{failed} of {len(states)} ordinary payouts failed at {partner}"
+                findings.add("unexpected_end", text)
 
 
 def _judge_payment(
@@ -208,7 +233,7 @@ def _judge_approval(
 
 
 def _attempts(case: Case, payment_id: str) -> list[Any]:
-    return [row for row in case.attempts.values() if row["payment_id"] == payment_id]
+    return case.attempts_of.get(payment_id, [])
 
 
 def _judge_movements(case: Case, lines: Mapping[str, list[BankLine]], findings: Findings) -> None:

@@ -6,10 +6,9 @@ import asyncio
 import time
 from typing import Any
 
-import asyncpg
 import httpx
 
-from tests.battery.evidence import ENDED, truth_of
+from tests.battery.evidence import AWAY, ENDED, truth_of
 from tests.battery.installation import Installation
 
 DECIDERS = ("ana", "ben")
@@ -68,7 +67,7 @@ class People:
                         await self._decide(http, row)
                     for row in await self._site.rows(CLOSABLE):
                         await self._close(http, row)
-                except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+                except AWAY:
                     pass  # the database is down: later
                 await asyncio.sleep(LOOK_EVERY_SECONDS)
 

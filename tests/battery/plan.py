@@ -47,6 +47,16 @@ RETURNS = _known(
     *("paid-then-returned", "paid-then-returned-less-fee", "partial-return"),
     *("returned-in-two-parts", "return-before-paid"),
 )
+ON_TOP = {
+    "webhook": _known(
+        *("webhook-doubled", "webhook-doubled-new-ids", "webhook-out-of-order", "webhook-late"),
+        *("webhook-before-reply", "webhook-wrongly-signed", "webhook-forged"),
+    ),
+    "answer": _known("reset-after-booking", "timeout-after-booking", "500-after-booking"),
+    "lookup": _known("not-found-for-a-while"),
+}
+"""What a bank may do wrong beside, by what it touches. It loses no event of a return or a
+contradiction: nothing else would tell of it."""
 NOES = _known("reject", "accepted-then-failed")
 BREACHES = frozenset({"paid-twice", "returned-twice"})
 """Mistakes with which the bank breaks its promises: counted apart, and found by its own events."""
@@ -138,12 +148,19 @@ def _approved(rng: random.Random) -> tuple[int, tuple[tuple[str, str], ...]]:
 
 def _marker(rng: random.Random, number: int, contradictions: float) -> str:
     """Return what the bank is told to do wrong, where that is not left to its mix."""
-    chance = rng.random()
+    chance, on_top = rng.random(), _chance(rng, 0.3)
     for share, kinds in ((0.06, RETURNS), (0.05, NOES), (contradictions, CONTRADICTIONS)):
         if chance < share:
-            return f"[sim:{kinds[number % len(kinds)]}]"  # so that each kind has its turn
+            kind = kinds[number % len(kinds)]  # so that each kind has its turn
+            return f"[sim:{kind}]{_beside(rng, kind) if on_top else ''}"
         chance -= share
     return ""
+
+
+def _beside(rng: random.Random, kind: str) -> str:
+    """Return what else goes wrong with a payout, of another group than its first misbehaviour."""
+    free = [name for group, names in ON_TOP.items() if group != GROUP_OF[kind] for name in names]
+    return f"[sim:{rng.choice(free)}]"
 
 
 def _beneficiary(rng: random.Random, currency: str) -> dict[str, Any]:

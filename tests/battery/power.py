@@ -24,7 +24,7 @@ from rich.table import Table
 
 from ops.program import ROOT
 from tests.battery import report
-from tests.battery.case import RARE, RARE_MAX, ZEROS
+from tests.battery.case import RARE, ZEROS, is_rare
 from tests.battery.checking import HOME as CHECKER_HOME
 
 PATCHES = Path(__file__).parent / "mutants"
@@ -119,7 +119,8 @@ def try_out(mutant: Mutant, seed: int) -> Verdict:
         return Verdict(mutant, (), None, seconds, "the run did not come to a report")
     figures = [name for name in ZEROS if told.get(name)]
     figures += [name for name, count in told["invariants"].items() if count]
-    figures += [name for name in RARE if told.get(name, 0) > RARE_MAX * told["payments_attempted"]]
+    payments = told["payments_attempted"]
+    figures += [name for name in RARE if not is_rare(told.get(name, 0), payments)]
     figures += ["rebuild"] if told["rebuild_differences"] else []
     figures += ["broken"] if told["broken"] else []
     return Verdict(mutant, tuple(figures), told.get("payments_attempted"), seconds)

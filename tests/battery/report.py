@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ from rich.table import Table
 
 from bursar.payments import PaymentState
 from ops.program import ROOT
-from tests.battery.case import RARE, RARE_MAX, ZEROS, Case
+from tests.battery.case import RARE, ZEROS, Case, is_rare
+from tests.battery.evidence import BankLine
 from tests.battery.installation import Installation
 from tests.battery.orders import MISSING_POINTS, POINTS
 from tests.battery.run import Outcome
@@ -51,8 +52,16 @@ FAULTS = {
 }  # fmt: skip
 """Which of the banks' misbehaviours are which fault of the battery."""
 
-DETECT_SECONDS_MAX = 60.0
-"""How long a bank's movement against its word may go unseen."""
+DETECT_SECONDS = 60.0
+"""Within which a bank's movement against its word is to be a case."""
+DETECT_LATE = 0.05
+"""The largest share that may come later, or one: a machine that stands still makes some."""
+DETECT_SECONDS_MAX = 300.0
+"""Beyond which none may be."""
+POINTS_HARD = 200
+"""From so many hard kills on, each crash point has to have had one."""
+SHORT_FEW, SHORT = 3, 0.05
+"""How many kills, freezes and storms that were ordered may stay out: so many, or this share."""
 
 FOUND_OUT = frozenset({"contradiction", "paid_twice", "phantom_debit", "excess_return"})
 """Cases that say a bank has moved money otherwise than it had told, or than it may."""
@@ -72,7 +81,10 @@ def figures(site: Installation, outcome: Outcome) -> dict[str, Any]:
         told |= _payments(case)
         told["in_case_resolved"] = outcome.resolved
         told["cases_closed"] = outcome.closed
-        told["max_time_to_detect"] = time_to_detect(case)
+        waits = times_to_detect(case)
+        told["max_time_to_detect"] = max(waits, default=None)
+        told["detected"] = len(waits)
+        told["detected_late"] = sum(wait > DETECT_SECONDS for wait in waits)
         told["faults_by_id"], told["partner_lies_by_id"] = _lies(case)
     if director is not None:
         told |= _breaks(director.orders.done(), director.counts, outcome)
@@ -95,9 +107,20 @@ def passed(told: dict[str, Any]) -> bool:
     if told["broken"] or told["rebuild_differences"]:
         return False
     wrong = any(told[name] for name in ZEROS) or any(told["invariants"].values())
-    often = any(told[name] > RARE_MAX * told["payments_attempted"] for name in RARE)
-    late = (told["max_time_to_detect"] or 0) > DETECT_SECONDS_MAX
-    return not (wrong or often or late or told["silent_K"] or told["restarts_missed"])
+    often = not all(is_rare(told[name], told["payments_attempted"]) for name in RARE)
+    return not (wrong or often or _is_found_late(told) or _was_spared(told))
+
+
+def _is_found_late(told: dict[str, Any]) -> bool:
+    late = told["detected_late"] > max(1, DETECT_LATE * told["detected"])
+    return late or (told["max_time_to_detect"] or 0) > DETECT_SECONDS_MAX
+
+
+def _was_spared(told: dict[str, Any]) -> bool:
+    """Tell whether faults that were ordered did not come: then less is proven than is said."""
+    never_hard = [point for point, deaths in told["per_K"].items() if not deaths["hard"]]
+    many = told["hard_kills"] >= POINTS_HARD
+    return bool(told["silent_K"] or told["faults_missed"] or (many and never_hard))
 
 
 def _checked(outcome: Outcome, told: dict[str, Any]) -> dict[str, Any]:
@@ -145,22 +168,23 @@ def _payments(case: Case) -> dict[str, Any]:
     }
 
 
-def time_to_detect(case: Case) -> float | None:
-    """Return the most seconds from a bank's movement to the case that it led to; None: no case."""
+def times_to_detect(case: Case) -> list[float]:
+    """Return for each case of a bank's movement the seconds since the last movement before it."""
     moved = case.lines()
-    waits = [
-        (opened["opened_at"] - max(before)).total_seconds()
+    found = [
+        (opened["opened_at"], moved[opened["payment_id"]])
         for opened in case.all_cases
-        if opened["kind"] in FOUND_OUT
-        and (
-            before := [
-                line.booked_at
-                for line in moved[opened["payment_id"]]
-                if line.booked_at <= opened["opened_at"]
-            ]
-        )
+        if opened["kind"] in FOUND_OUT and opened["payment_id"]
     ]
-    return round(max(waits), 1) if waits else None
+    nobodys: dict[tuple[str, str], list[BankLine]] = defaultdict(list)
+    for line in case.nobodys():
+        nobodys[line.partner, line.reference].append(line)
+    found += [(at, nobodys[partner, reference]) for partner, reference, at in case.strays_found]
+    return [
+        round((opened_at - max(before)).total_seconds(), 1)
+        for opened_at, lines in found
+        if (before := [line.booked_at for line in lines if line.booked_at <= opened_at])
+    ]
 
 
 def _lies(case: Case) -> tuple[dict[str, int], dict[str, int]]:
@@ -196,11 +220,19 @@ def _breaks(done: Counter[Any], counts: Counter[str], outcome: Outcome) -> dict[
 
 def _missing(tier: Tier, told: dict[str, Any]) -> dict[str, Any]:
     """Return which faults of the tier did not come: a run without them proves nothing."""
-    planned = {"db_restarts": tier.db_restarts, "server_restarts": tier.server_restarts}
-    silent = [k for k, deaths in told["per_K"].items() if not any(deaths.values())]
+    if tier.is_for_power:  # its first violation ends it
+        return {"silent_K": [], "faults_missed": []}
+    planned = {
+        "hard_kills": tier.hard_kills,
+        "soft_kills": tier.soft_kills,
+        "sigstops": tier.freezes,
+        "pauses": tier.pauses,
+    }
+    missed = [n for n, count in planned.items() if count - told[n] > max(SHORT_FEW, SHORT * count)]
+    restarts = {"db_restarts": tier.db_restarts, "server_restarts": tier.server_restarts}
     return {
-        "silent_K": [] if tier.is_for_power else silent,
-        "restarts_missed": [name for name, count in planned.items() if told[name] < count],
+        "silent_K": [k for k, deaths in told["per_K"].items() if not any(deaths.values())],
+        "faults_missed": missed + [name for name, count in restarts.items() if told[name] < count],
     }
 
 
@@ -226,22 +258,29 @@ def _commit() -> str:
     return said.stdout.strip() or "unknown"
 
 
-def merged(parts: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the figures of a run that was done in parts: counts are added up."""
+def merged(parts: list[dict[str, Any]], planned: int) -> dict[str, Any]:
+    """Return the figures of a run that was done in parts: counts are added up.
+
+    Args:
+        parts: The reports of those that were done.
+        planned: How many parts the whole run has.
+    """
     whole = dict(parts[0])
     for part in parts[1:]:
         for name, value in part.items():
             whole[name] = _added(whole.get(name), value, name)
-    whole["parts"] = len(parts)
+    whole["parts"], whole["parts_planned"] = len(parts), planned
     return whole
 
 
-_KEPT = frozenset({"seed", "tier", "commit", "checker_version", "not_built_K", "not_judged"})
+_KEPT = frozenset({"seed", "tier", "checker_version", "not_built_K", "not_judged", "parts_planned"})
 
 
 def _added(mine: Any, other: Any, name: str) -> Any:
     if mine is None or name in _KEPT:
         return other
+    if name == "commit":  # a run whose parts were of several says so
+        return mine if other in mine.split("+") else f"{mine}+{other}"
     if name in ("time_to_drain", "max_time_to_detect"):
         return max(mine, other or 0)
     if name == "per_state":
@@ -266,7 +305,10 @@ def save(folder: Path, told: dict[str, Any]) -> None:
 
 def show(told: dict[str, Any], console: Console) -> None:
     """Print the report for people."""
-    table = Table(title=f"Fault battery: {told['tier']}, seed {told['seed']}", show_header=False)
+    title = f"Fault battery: {told['tier']}, seed {told['seed']}"
+    if told["parts"] < told["parts_planned"]:
+        title += f", {told['parts']} of {told['parts_planned']} parts"
+    table = Table(title=title, show_header=False)
     for name, value in told.items():
         if name in APART:
             continue

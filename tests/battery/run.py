@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import httpx
+from temporalio.service import RPCError
 
 from ops.program import ProgramFailed
 from tests.battery import checking, rebuild
 from tests.battery.case import Case, Findings, gather
 from tests.battery.chronicle import Chronicle
 from tests.battery.director import Director, Progress
-from tests.battery.evidence import ENDED, at_work, doubled_references
+from tests.battery.evidence import AWAY, ENDED, at_work, doubled_references
 from tests.battery.funding import DEPOSITS, fund
 from tests.battery.installation import Installation
 from tests.battery.judge import judge, judge_at_any_moment
@@ -28,7 +28,8 @@ from tests.battery.plan import PARTNERS
 from tests.battery.tiers import Tier
 
 SAFETY_EVERY_SECONDS = 10.0
-DRAIN_SECONDS_MAX = 240.0
+DRAIN_SECONDS_MAX = 420.0
+"""An event that was handed over and not applied is offered again after five minutes."""
 STALL_SECONDS_MAX = 300.0
 """A run in which no payment ends for so long is stuck."""
 
@@ -221,7 +222,7 @@ class Run:
             try:
                 if await question():  # type: ignore[misc]
                     return
-            except (OSError, asyncpg.PostgresError, RuntimeError, httpx.HTTPError):
+            except (*AWAY, RPCError, RuntimeError, httpx.HTTPError):
                 pass  # something is still starting
             await asyncio.sleep(0.3)
         self._broken(failing)
@@ -292,7 +293,7 @@ class Run:
                     found = judge_at_any_moment(await gather(self.site))
                 else:
                     found = await self._look_quickly()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            except AWAY:
                 continue  # the database is down: the next time
             if found.any:
                 self.outcome.findings = found

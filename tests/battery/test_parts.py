@@ -132,10 +132,11 @@ def a_case(bank: BankBook, *, state: str = "settled", told: str = "settled") -> 
         told={"po_1": Told(request=REQUEST, asked=True, acknowledged=True, end=told)},
         banks={"keyed": bank},
         payments={"po_1": payment},
-        attempts={"po_1-1": {"payment_id": "po_1", "opened_at": 0}},
+        attempts={"po_1-1": {"payment_id": "po_1", "opened_at": BOOKED_AT}},
         approvals={},
         open_cases={},
         strays=collections.Counter(),
+        strays_found=[],
         nostro={("po_1", "EUR"): -1250},
         totals={},
         ledger=[],
@@ -158,11 +159,15 @@ def test_how_long_a_contradiction_went_unseen_is_taken_from_the_banks_own_book(
     tmp_path: Path,
 ) -> None:
     case = a_case(read_bank("keyed", bank_file(tmp_path, debits=2)))
-    assert report.time_to_detect(case) is None
+    assert report.times_to_detect(case) == []
     for kind, seconds in (("paid_twice", 7.5), ("contradiction", 2.0), ("outcome_unknown", 90.0)):
         opened_at = BOOKED_AT + timedelta(seconds=seconds)
         case.all_cases.append({"payment_id": "po_1", "kind": kind, "opened_at": opened_at})
-    assert report.time_to_detect(case) == 7.5
+    assert report.times_to_detect(case) == [7.5, 2.0]
+    phantom = dataclasses.replace(case.lines()["po_1"][0], reference="phantom_000000000007")
+    case.banks["keyed"].lines.append(phantom)
+    case.strays_found.append(("keyed", phantom.reference, BOOKED_AT + timedelta(seconds=400)))
+    assert report.times_to_detect(case) == [7.5, 2.0, 400.0]
 
 
 def test_a_settled_payout_that_the_bank_has_never_paid_fails_the_run(tmp_path: Path) -> None:
@@ -228,7 +233,7 @@ def test_a_no_that_was_paid_is_explained_only_by_a_bank_that_contradicts_itself(
     case.all_cases.append({"payment_id": "po_1", "kind": "contradiction"})
     assert judge(case).figures()["misled_client"] == 1
     case.banks["keyed"].tries["po_1-1"] = ("failed-but-paid",)
-    assert not judge(case).any
+    assert not judge(dataclasses.replace(case)).any
 
 
 def test_a_debit_that_nobody_asked_for_fails_the_run_unless_it_is_in_suspense_with_a_case(
@@ -245,9 +250,46 @@ def test_a_debit_that_nobody_asked_for_fails_the_run_unless_it_is_in_suspense_wi
     assert judge(case).figures()["phantom"] == 1, "one case is for one debit"
 
 
+def test_who_is_told_too_late_before_anything_was_handed_over_was_misled(tmp_path: Path) -> None:
+    case = a_case(read_bank("keyed", bank_file(tmp_path, debits=1)))
+    told = case.told["po_1"]
+    told.verdicts.append("too_late")
+    told.too_late_at.append(BOOKED_AT + timedelta(seconds=1))
+    assert not judge(case).any
+    told.too_late_at.append(BOOKED_AT - timedelta(seconds=1))
+    assert judge(case).figures()["misled_client"] == 1
+
+
+def test_an_approval_by_as_many_as_it_takes_may_not_expire(tmp_path: Path) -> None:
+    case = a_case(
+        read_bank("keyed", bank_file(tmp_path, debits=0)), state="expired", told="expired"
+    )
+    case.nostro.clear()
+    amount = {"amount_minor": 3_000_00, "currency": "GBP"}
+    told = case.told["po_1"] = dataclasses.replace(
+        case.told["po_1"], request={**REQUEST, "amount": amount}
+    )
+    assert judge(case).figures()["unexpected_end"] == 0
+    told.heard["approve"].add("ana")
+    assert judge(case).figures()["unexpected_end"] == 1
+
+
+def test_a_bank_through_which_nothing_is_paid_though_nothing_stands_in_the_way_is_no_end(
+    tmp_path: Path,
+) -> None:
+    case = a_case(read_bank("keyed", bank_file(tmp_path, debits=0)), state="failed", told="failed")
+    case.payments["po_1"]["partner"] = "blind"
+    for number in range(2, 41):
+        case.payments[f"po_{number}"] = {**case.payments["po_1"], "id": f"po_{number}"}
+        case.told[f"po_{number}"] = case.told["po_1"]
+    assert judge(case).figures()["unexpected_end"] == 40
+
+
 def figures_of(findings: Findings) -> dict[str, Any]:
-    had = {"silent_K": [], "restarts_missed": [], "max_time_to_detect": 1.0, "broken": []}
+    had = {"silent_K": [], "faults_missed": [], "max_time_to_detect": 1.0, "broken": []}
     counts = {"payments_attempted": 1_000, "invariants": {}, "rebuild_differences": 0}
+    counts |= {"hard_kills": 60, "per_K": {"K1": {"hard": 0, "soft": 3}}}
+    counts |= {"detected": 10, "detected_late": 0}
     return {**findings.figures(), **counts, **had}
 
 
@@ -261,18 +303,24 @@ def test_a_run_that_is_clean_passes_and_one_that_broke_down_does_not() -> None:
     for name in RARE:
         assert report.passed({**clean, name: 5})
         assert not report.passed({**clean, name: 6})
-    for name in ("silent_K", "restarts_missed"):
+    for name in ("silent_K", "faults_missed"):
         assert not report.passed({**clean, name: ["K7"]}), "a run without its faults proves nothing"
-    assert not report.passed({**clean, "max_time_to_detect": 61.0})
+    assert not report.passed({**clean, "hard_kills": 1_000}), "no process was killed at K1"
+    assert report.passed({**clean, "max_time_to_detect": 61.0, "detected_late": 1})
+    assert not report.passed({**clean, "max_time_to_detect": 61.0, "detected_late": 2})
+    assert not report.passed({**clean, "max_time_to_detect": 301.0, "detected_late": 1})
 
 
 def test_the_parts_of_a_run_are_added_up() -> None:
     part = {
         **figures_of(Findings()),
-        **{"tier": "release", "seed": 1, "hard_kills": 50, "time_to_drain": 3.0},
+        **{"tier": "release", "seed": 1, "hard_kills": 50, "time_to_drain": 3.0, "commit": "a"},
         "per_K": {"K1": {"hard": 2, "soft": 3}},
     }
-    whole = report.merged([part, {**part, "doubled": 1, "time_to_drain": 9.0}])
+    other = {**part, "doubled": 1, "time_to_drain": 9.0, "commit": "b"}
+    whole = report.merged([part, other, other], planned=20)
+    assert (whole["parts"], whole["parts_planned"], whole["commit"]) == (3, 20, "a+b")
+    whole = report.merged([part, other], planned=2)
     assert (whole["hard_kills"], whole["doubled"], whole["time_to_drain"]) == (100, 1, 9.0)
     assert whole["per_K"] == {"K1": {"hard": 4, "soft": 6}}
     assert not report.passed(whole)
@@ -299,7 +347,7 @@ def test_nothing_is_doubled_or_lost_whatever_is_killed_cut_or_lied_about(tmp_pat
     assert ended.returncode == 0, ended.stderr[-6_000:]
     told = json.loads(ended.stdout.splitlines()[-1])
     assert told["payments_attempted"] == TIERS["smoke"].payments
-    assert told["restarts_missed"] == []
+    assert told["faults_missed"] == []
     assert told["db_restarts"] > 0
     assert set(told["per_K"]) == set(POINTS)
     assert told["silent_K"] == []
