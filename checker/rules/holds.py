@@ -7,14 +7,18 @@ from collections.abc import Iterator
 
 from checker.facts import FINAL, Facts
 from checker.findings import Finding
-from checker.rows import Entry, Hold, Payment
+from checker.rows import Entry, Hold, Payment, Transaction
 
 HOLDING = frozenset({"reserved", "submitting", "outcome_unknown", "in_review"})
 """States of a payout in which its money is set aside, and nowhere else."""
 
 
 def closed_once(facts: Facts) -> Iterator[Finding]:
-    """INV-15: a hold ends when its payment does, once; what is open is what accounts say."""
+    """INV-15: a hold ends when its payment does, once; what is open is what accounts say.
+
+    And after each move of a payout as much was held, or in transit, as its state then asks for.
+    """
+    yield from _at_each_move(facts)
     open_on: dict[int, int] = defaultdict(int)
     for hold in facts.holds:
         left = _open(hold)
@@ -31,6 +35,33 @@ def closed_once(facts: Facts) -> Iterator[Finding]:
             yield Finding(account.path, f"{account.held} held, {open_on[account.id]} open in holds")
 
 
+def _at_each_move(facts: Facts) -> Iterator[Finding]:
+    """Follow each payout through its changes: what is set aside stays so until it is used."""
+    transit = _transit(facts)
+    changes: dict[str, list[Transaction]] = defaultdict(list)
+    for transaction in facts.transactions:
+        changes[transaction.payment_id or ""].append(transaction)
+    for payment in facts.payments:
+        if payment.kind != "payout":
+            continue
+        after = {move.transaction_id: move.after for move in facts.life_of.get(payment.id, ())}
+        held = moving = 0
+        for transaction in sorted(changes[payment.id]):
+            entries = facts.entries_of.get(transaction.id, [])
+            held += sum(entry.held for entry in entries)
+            moving += sum(entry.delta for entry in entries if entry.account_id in transit)
+            state = after.get(transaction.id)
+            if state is not None and (held, moving) != _set_aside(payment, state):
+                text = f"{held} held and {moving} in transit when it came to be {state}"
+                yield Finding(payment.id, text)
+
+
+def _set_aside(payment: Payment, state: str) -> tuple[int, int]:
+    """Return how much is held, and how much is between a partner's yes and its debit."""
+    wanted = payment.amount_minor + payment.fee_minor if state in HOLDING else 0
+    return wanted, payment.amount_minor if state == "submitted" else 0
+
+
 def orphans(facts: Facts) -> Iterator[Finding]:
     """Money that is held or in transit for no payment that should, or should be and is not."""
     held: dict[str, int] = defaultdict(int)
@@ -41,22 +72,22 @@ def orphans(facts: Facts) -> Iterator[Finding]:
         elif payment is not None:
             held[payment.id] += _open(hold)
     for payment in facts.payments:
-        wanted = payment.amount_minor + payment.fee_minor
-        if payment.kind == "payout" and payment.state in HOLDING and held[payment.id] != wanted:
+        wanted, _ = _set_aside(payment, payment.state)
+        if payment.kind == "payout" and wanted and held[payment.id] != wanted:
             yield Finding(payment.id, f"{held[payment.id]} of {wanted} held in {payment.state}")
     yield from _in_transit(facts)
 
 
 def _in_transit(facts: Facts) -> Iterator[Finding]:
     """Compare what is between a partner's yes and its debit with the payments that are there."""
-    transit = {a.id for a in facts.accounts if a.path.startswith("transit/out/")}
+    transit = _transit(facts)
     found: dict[str, int] = defaultdict(int)
     for entry in facts.entries:
         if entry.account_id in transit:
             made = facts.transaction.get(entry.transaction_id)
             found[(made.payment_id if made else None) or "nobody"] += entry.delta
     for payment in facts.payments:
-        wanted = payment.amount_minor if payment.state == "submitted" else 0
+        _, wanted = _set_aside(payment, payment.state)
         if (there := found.pop(payment.id, 0)) != wanted:
             yield Finding(payment.id, f"{there} in transit and not {wanted} in {payment.state}")
     yield from (Finding(of, f"{there} in transit") for of, there in found.items() if there)
@@ -80,6 +111,10 @@ def came_back(facts: Facts) -> Iterator[Finding]:
     for move in facts.transitions:
         if move.after == "returned" and (move.before != "settled" or total[move.payment_id] <= 0):
             yield Finding(move.payment_id, "is returned without a return of money")
+
+
+def _transit(facts: Facts) -> frozenset[int]:
+    return frozenset(a.id for a in facts.accounts if a.path.startswith("transit/out/"))
 
 
 def _path(facts: Facts, entry: Entry) -> str | None:

@@ -59,6 +59,15 @@ SPOILT = (
             " WHERE id = account_id AND path = 'own/EUR'",
         ),
     ),
+    Spoilt(
+        "money was given out before the move that it was given out for",
+        {"INV-15", "INV-24"},
+        (
+            "UPDATE transitions t SET transaction_id = r.transaction_id FROM transitions r"
+            " WHERE t.payment_id = 'po_plain' AND r.payment_id = t.payment_id"
+            " AND (t.after, r.after) IN (('submitting', 'submitted'), ('submitted', 'submitting'))",
+        ),
+    ),
     Spoilt("entries can be changed", {"INV-05"}, ("ALTER TABLE entries DISABLE TRIGGER frozen",)),
     Spoilt(
         "a login may write the journal",
