@@ -50,13 +50,13 @@ RETURNS = _known(
 ON_TOP = {
     "webhook": _known(
         *("webhook-doubled", "webhook-doubled-new-ids", "webhook-out-of-order", "webhook-late"),
-        *("webhook-before-reply", "webhook-wrongly-signed", "webhook-forged"),
+        *("webhook-before-reply", "webhook-wrongly-signed"),
     ),
     "answer": _known("reset-after-booking", "timeout-after-booking", "500-after-booking"),
     "lookup": _known("not-found-for-a-while"),
 }
-"""What a bank may do wrong beside, by what it touches. It loses no event of a return or a
-contradiction: nothing else would tell of it."""
+"""What a bank may do wrong beside, by what it touches. The true event of a return or contradiction
+comes in the end: nothing else would tell of it."""
 NOES = _known("reject", "accepted-then-failed")
 BREACHES = frozenset({"paid-twice", "returned-twice"})
 """Mistakes with which the bank breaks its promises: counted apart, and found by its own events."""
