@@ -92,6 +92,8 @@ class Scribe:
     async def write(self, change: Change) -> Written:
         """Write a change once; returns when the commit that carries it is durable.
 
+        Who comes while a change of the same key is under way hears what becomes of that one, and
+        that it is repeated: nothing is written for them, no event and no evidence of their own.
         Cancelling the caller does not recall the change; writing it again tells what became of it.
 
         Raises:
@@ -104,10 +106,12 @@ class Scribe:
         digest = change.digest()
         waiting = self._by_key.get(change.key)
         if waiting is None:
-            waiting = self._enqueue(change, digest)
-        elif waiting.digest != digest:
+            return await self._enqueue(change, digest).tell(self._loop.create_future())
+        if waiting.digest != digest:
             raise ContentConflict(change.key)
-        return await waiting.tell(self._loop.create_future())
+        written = await waiting.tell(self._loop.create_future())
+        was_written = written.held is None and not written.stale
+        return written._replace(repeated=True) if was_written else written
 
     def _enqueue(self, change: Change, digest: bytes) -> _Waiting:
         if self._closing:

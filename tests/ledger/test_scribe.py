@@ -45,6 +45,16 @@ async def test_a_lost_commit_reply_books_once_and_answers(
     assert await breaks(books_url) == []
 
 
+async def test_who_joins_a_change_under_way_hears_that_nothing_was_written_for_them(
+    books: PostgresBooks,
+) -> None:
+    """W1: one movement told by many events at once; all but one have to see to their own event."""
+    told = [deposit("d/1", 9)._replace(evidence_id=f"event/{number}") for number in range(20)]
+    answers = await asyncio.gather(*(books.write(change) for change in told))
+    assert [answer.repeated for answer in answers] == [False] + [True] * 19
+    assert (await books.write(told[0])).repeated
+
+
 async def make_fail(owner: asyncpg.Connection, key: str, sqlstate: str) -> None:
     """Let the server fail at every commit that carries this key, and at no other."""
     await owner.execute(
