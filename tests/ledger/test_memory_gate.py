@@ -319,7 +319,6 @@ async def doubts(said: Said) -> None:
     await said("write", opened("po_3", 100))
     await said("write", claimed("po_3"))
     await said("mark_sent", "po_3-1")
-    await said("may_have_left", "po_nobody")
     later = (await said.books.now() + timedelta(days=1)).isoformat()
     await said("write", with_terms("po_4", execute_at=later))
     await said("pause", ALL, START_GUARD)
