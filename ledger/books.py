@@ -311,7 +311,8 @@ class Books(Evidence, Protocol):
     async def resume(self, body: SwitchBody, by: str, *, is_admin: bool) -> str:
         """Lift a pause of one's own, or as an administrator any.
 
-        Returns resumed, not_paused, not_allowed or unknown.
+        Returns resumed, paused_still (the start guard's pause of everything had taken the place of
+        somebody else's, which is in force again), not_paused, not_allowed or unknown.
         """
 
     async def set_cap(self, body: CapBody, by: str) -> str:

@@ -3,7 +3,7 @@
 
 -- As v1; and where the guard has taken over somebody's pause (`stop_sending_v1`), that one is in
 -- force again as soon as the guard's is lifted. It is the pause of everything before it: all who
--- open one hold the gate closed, so ids are in order.
+-- open one hold the gate closed, so ids are in order. `paused_still`: that is so.
 create function resume_v2(
     scope text, name text, actor text, is_admin boolean, on_behalf_of text, reason text)
 returns text language plpgsql security definer set search_path = public, pg_temp as $$
@@ -29,11 +29,13 @@ begin
              where s.scope = open.scope and s.name = open.name and s.id < open.id
              order by s.id desc limit 1) b
      where b.resumed_by = open.paused_by and starts_with(b.resumed_reason, 'taken over: ');
-    return 'resumed';
+    return case when found then 'paused_still' else 'resumed' end;
 end $$;
 
+-- For gateways of the releases before, which know no `paused_still`.
 create or replace function resume_v1(
     scope text, name text, actor text, is_admin boolean, on_behalf_of text, reason text)
 returns text language sql security definer set search_path = public, pg_temp as $$
-    select resume_v2(scope, name, actor, is_admin, on_behalf_of, reason)
+    select case r when 'paused_still' then 'resumed' else r end
+      from resume_v2(scope, name, actor, is_admin, on_behalf_of, reason) r
 $$;
