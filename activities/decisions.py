@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from activities.conclusions import Conclusions, Evidence, standing_of, today, wallet
+from activities.conclusions import Conclusions, Evidence, standing_of, today
+from activities.payout_legs import released
 from activities.rules import Rules
 from activities.terms import Acted, Terms, Wish
 from bursar.actions import Action, Answer, Approve, Cancel, Deny, Outcome, Resolve, Verdict
 from bursar.ids import person_of
 from bursar.payments import CANCELLABLE, FINAL, PaymentState
 from bursar.reports import Accepted, Paid, Rejected, RejectionCode
-from ledger import postings
 from ledger.books import ApprovalRow, Books, Payment
 from ledger.changes import Change, Move
 from ledger.resolutions import changes_nothing, decision_of, due_since, newest_words
@@ -34,6 +34,9 @@ _NOT_BY_APPROVAL = {
     *(PaymentState.DENIED, PaymentState.EXPIRED, PaymentState.CANCELLED),
 }
 """States in which an approval has not done what it is for."""
+
+_GOES_ON = frozenset({PaymentState.SCHEDULED, PaymentState.RESERVED})
+"""States that lead to the claim, and so to a question, by themselves; only one has a hold."""
 
 _ACCEPTED_ALREADY = "it is accepted already: say paid or never_moved, or close its case"
 
@@ -160,31 +163,16 @@ class Decisions:
 
     async def _cancel(self, payment: Payment, wish: Wish, action: Cancel) -> Acted:
         if payment.state not in CANCELLABLE:
-            guarantees = Terms.model_validate(payment.terms).guarantees
-            ask = guarantees is not None and guarantees.cancels_pending
             detail = "it is past its commit point; the wish is recorded"
-            refused = await self._refuse(payment, wish, Verdict.TOO_LATE, detail)
-            return refused.model_copy(update={"ask_partner": ask})
-        held = payment.state is PaymentState.RESERVED
-        change = Change(
-            key=f"{payment.id}/cancel/{payment.state}",
-            kind="void" if held else "cancel",
-            actor=action.by,
-            reason=action.reason,
-            payment_id=payment.id,
-            moves=(Move(before=payment.state, after=PaymentState.CANCELLED),),
-            legs=postings.void(
-                f"{payment.id}/hold",
-                wallet(payment),
-                payment.currency,
-                amount_minor=payment.amount_minor,
-                fee_minor=payment.fee_minor,
-            )
-            if held
-            else (),
-            effective_on=today(),
-        )
-        return await self._written(payment, change, Verdict.CANCELLED, wish)
+        elif payment.state in _GOES_ON and await self._books.may_have_left(payment.id):
+            detail = "it may be at its partner, who is asked first; the wish is recorded"
+        else:
+            change = cancellation(payment, action.by, action.reason)
+            return await self._written(payment, change, Verdict.CANCELLED, wish)
+        guarantees = Terms.model_validate(payment.terms).guarantees
+        ask = guarantees is not None and guarantees.cancels_pending
+        refused = await self._refuse(payment, wish, Verdict.TOO_LATE, detail)
+        return refused.model_copy(update={"ask_partner": ask})
 
     async def _written(
         self, payment: Payment, change: Change, verdict: Verdict, wish: Wish
@@ -295,6 +283,21 @@ class Decisions:
             detail=f"{detail} (by {wish.channel})",
         )
         return _acted(payment, verdict, detail)
+
+
+def cancellation(payment: Payment, by: str, reason: str | None) -> Change:
+    """Return the change that cancels a payment which is not claimed, and gives its hold back."""
+    held = payment.state is PaymentState.RESERVED
+    return Change(
+        key=f"{payment.id}/cancel/{payment.state}",
+        kind="void" if held else "cancel",
+        actor=by,
+        reason=reason,
+        payment_id=payment.id,
+        moves=(Move(before=payment.state, after=PaymentState.CANCELLED),),
+        legs=released(payment) if held else (),
+        effective_on=today(),
+    )
 
 
 def _acted(payment: Payment, verdict: Verdict, detail: str) -> Acted:

@@ -101,8 +101,10 @@ class RailActivities:
         if payment.state is not _S.OUTCOME_UNKNOWN:
             return standing_of(payment)
         call = self._calls.open(payment)
+        wished = question.cancel_wished or await self._wished_before_any_send(call)
         if not call.guarantees.finds_by_reference:
-            return await self._repeat_key(call)
+            nothing_left = wished and call.row.fence == 0
+            return await (self._review(call) if nothing_left else self._repeat_key(call))
         asked_at = await self._books.now()
         report = await self._calls.find(call)
         if isinstance(report, Accepted | Paid | Rejected):
@@ -114,7 +116,7 @@ class RailActivities:
             return standing_of(now)
         if not (isinstance(report, NotFound) and await self._calls.is_absent(call, asked_at)):
             return await self._ask_later(call, report)
-        if question.cancel_wished:  # absence is a definite no, so the wish can still be granted
+        if wished:  # absence is a definite no, so the wish can still be granted
             return await self._never_sent(
                 call, "find", RejectionCode.CANCELLED, ABSENT_AND_UNWANTED
             )
@@ -160,6 +162,14 @@ class RailActivities:
         if not isinstance(report, Accepted) and asked <= len(call.terms.policy.ask_again_after):
             raise _again("no answer to the cancel", call.terms.policy.ask_again_after[asked - 1])
         return standing_of(payment)
+
+    async def _wished_before_any_send(self, call: Call) -> bool:
+        """Tell whether a cancel was wished of what nobody was ever permitted to send in this life.
+
+        Restored books ask about such a payout first. Its wish is read from them: the run that took
+        it may have been replaced since, and the next send would be the first.
+        """
+        return call.row.fence == 0 and await self._books.cancel_wished(call.payment.id)
 
     async def _claim(self, payment: Payment, attempt: Attempt) -> Payment:
         """Commit the attempt before the first byte; whoever loses a race sees who has won.

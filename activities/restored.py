@@ -11,9 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Any
 
-from bursar import names
+from activities.payout_legs import partner as partner_of
 from bursar.ids import attempt_key
 from bursar.payments import CANCELLABLE, PaymentKind, PaymentResult, PaymentState
 from bursar.sweeps import Watermark
@@ -67,47 +66,42 @@ class Restored:
 
     async def after_a_completed_run(
         self, payment: Payment, ended: PaymentResult, started_at: datetime
-    ) -> tuple[str, Any] | None:
+    ) -> str | None:
         """Take account of a run that has ended for a payment that the register has not.
 
         A run ends only after its payment, so these books are from before. What was sent is asked
-        about before it is sent again; what was never to be sent is cancelled, by the signal that
-        this returns for its new run.
+        about before it is sent again. What ended without having moved is to end so again, since
+        its caller was told: this returns why.
         """
         reason = f"{payment.id} is {payment.state}, but its run has ended {ended.state}: restored?"
         await self._stop(reason)
-        if ended.state in _NEVER_SENT - {PaymentState.FAILED}:
-            return _cancelled_as(ended.state)
-        await self._remember(payment, f"the end of its run: {ended.state}", started_at)
-        return _cancelled_as(ended.state) if ended.state in _NEVER_SENT else None
+        key = _payouts_key(payment)
+        if key is not None and ended.state not in _NEVER_SENT - {PaymentState.FAILED}:
+            evidence = f"the end of its run: {ended.state}"
+            await self._oversight.remember_send(key, partner_of(payment), evidence, started_at)
+        if ended.state not in _NEVER_SENT:
+            return None
+        return f"it had ended {ended.state} before the books were restored"
 
-    async def beside_an_open_run(
-        self, payment: Payment, shown: str | None, started_at: datetime
-    ) -> bool:
+    async def beside_a_run(self, payment: Payment, shown: str | None, started_at: datetime) -> bool:
         """Take account of a run that is further than the register: these books lost its claim.
 
-        Its next step would hand over what is at the partner already. The send is kept first, and
-        stops everything once: afterwards what is kept is enough. True: the run has to be replaced.
+        Its next step, or its successor's, would hand over what is at the partner already. That
+        is kept, and stops everything once: afterwards what is kept is enough. True: it was so, and
+        a new run has to go on.
         """
-        if shown not in _HANDED_OVER or payment.state not in CANCELLABLE:
+        key = _payouts_key(payment)
+        if key is None or shown not in _HANDED_OVER or payment.state not in CANCELLABLE:
             return False
-        if await self._remember(payment, f"its run: {shown}", started_at):
-            reason = f"{payment.id} is {payment.state}, but its run shows {shown}: restored?"
-            await self._stop(reason)
+        sends = {key: (f"its run, which shows {shown}", started_at)}
+        await self._oversight.remember_and_stop(partner_of(payment), sends)
         return True
-
-    async def _remember(self, payment: Payment, evidence: str, sent_at: datetime) -> bool:
-        """Keep that a payout may have been sent; False where that is kept already."""
-        if payment.kind is not PaymentKind.PAYOUT or payment.partner is None:
-            return False
-        key = attempt_key(payment.id, payment.attempts[-1].ordinal if payment.attempts else 1)
-        return await self._oversight.remember_send(key, payment.partner, evidence, sent_at)
 
     async def compare(self, partner: Partner, days: Sequence[date]) -> list[str]:
         """Stop all sending where a partner has booked what these books do not know as sent.
 
         The statement is read first: whatever is on it was marked as sent before its bytes left.
-        Returns the keys that are new here; the same differences stop nothing a second time.
+        Returns the keys that stop anything: what was compared once does not a second time.
 
         Raises:
             StatementUnavailable: The partner gave no statement: nothing is known.
@@ -119,30 +113,24 @@ class Restored:
                     {str(line.reference): line for line in filter(_is_ours, statement.lines)}
                 )
         unknown = await self._oversight.not_known_as_sent(list(lines))
-        new = [key for key in sorted(unknown) if await self._is_new(partner.name, lines[key])]
-        if new:
-            reason = (
-                f"{partner.name} has booked {len(new)} payouts that the books do not know as sent,"
-                f" such as {new[0]}: restored from before?"
-            )
-            await self._stop(reason)
-        return new
+        if not unknown:
+            return []
+        sends = {
+            key: (f"statement line {lines[key].line_id}", lines[key].booked_at)
+            for key in sorted(unknown)
+        }
+        return await self._oversight.remember_and_stop(partner.name, sends)
 
     async def _stop(self, reason: str) -> None:
         """Pause everything; only an administrator lifts what this actor has paused."""
         await self._oversight.stop_sending(reason[:REASON_LENGTH_MAX])
 
-    async def _is_new(self, partner: str, line: StatementLine) -> bool:
-        evidence = f"statement line {line.line_id}"
-        return await self._oversight.remember_send(
-            str(line.reference), partner, evidence, line.booked_at
-        )
 
-
-def _cancelled_as(ended: PaymentState) -> tuple[str, Any]:
-    """Return the signal that cancels a payment whose caller was told of its end."""
-    told = f"it had ended {ended} before the books were restored"
-    return names.CANCEL, {"by": "bursar:sweeper", "reason": told}
+def _payouts_key(payment: Payment) -> str | None:
+    """Return the key that a payout is, or would be, at its partner under; None for others."""
+    if payment.kind is not PaymentKind.PAYOUT or payment.partner is None:
+        return None
+    return attempt_key(payment.id, payment.attempts[-1].ordinal if payment.attempts else 1)
 
 
 def _is_ours(line: StatementLine) -> bool:

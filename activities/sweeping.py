@@ -21,13 +21,11 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.conclusions import Conclusions, Evidence
+from activities.decisions import cancellation
 from activities.restored import Restored
 from activities.runs import NO_ANSWER, NOT_SHOWN, OPEN, WAITING, is_wedged, request_of
 from bursar import names
-from bursar.payments import (
-    FINAL,
-    PaymentResult,
-)
+from bursar.payments import CANCELLABLE, FINAL, PaymentResult
 from bursar.starts import start_run
 from bursar.sweeps import Found, Position, RunsReport, Watermark
 from ledger.books import Books, Payment
@@ -45,6 +43,8 @@ LOOKS_MAX = 2_000
 HISTORY_EVENTS_MAX = 9_000
 """A run with a longer history is replaced by a fresh one: Temporal takes 10,000 signals for one
 run, and 51,200 events; an upset sender or a month's outage must not be what ends a payment."""
+_FULL = RPCStatusCode.INVALID_ARGUMENT
+"""What Temporal answers a signal of which a run has had too many."""
 STUCK_MAX = 1_000
 EVENT_WAITS_MAX = timedelta(minutes=15)
 """From so long on, an event that a workflow has taken and not booked calls people."""
@@ -87,8 +87,13 @@ class SweepActivities:
         return await self._restored.stop_if_behind(mark)
 
     @activity.defn(name="sweep.mark")
-    async def mark(self) -> Watermark | None:
+    async def mark(self, before: Watermark | None = None) -> Watermark | None:
         """Return the newest change of the books, for the next sweep to look for.
+
+        Args:
+            before: What an earlier sweep saw. A mark that is newer, of books that have lost it
+                since this sweep began, would hide the loss: all sending is stopped, and there is
+                no mark.
 
         And make sure that the periods which follow it are there. Where somebody reads the books
         just then the next sweep does it: there is room for millions of changes until then.
@@ -97,7 +102,9 @@ class SweepActivities:
             await self._oversight.make_periods()
         except ConnectionError as error:
             activity.logger.warning("the next periods of the books are not made yet: %s", error)
-        return await self._oversight.watermark()
+        newest = await self._oversight.watermark()  # first: what it is of is looked at after it
+        behind = await self._restored.stop_if_behind(before) if before else None
+        return None if behind else newest
 
     @activity.defn(name="sweep.runs")
     async def look_at_runs(self, start: Position | None) -> RunsReport:
@@ -207,10 +214,11 @@ class SweepActivities:
         now = await self._books.payment(payment.id)  # after the look: it may have just ended
         if now is None or now.state in FINAL:
             return None
-        if run is None or run.status is not WorkflowExecutionStatus.RUNNING:
+        if run is None or run.status is WorkflowExecutionStatus.COMPLETED:
             return await self._adopt(now, run)
         shown = run.typed_search_attributes.get(names.PAYMENT_STATE)
-        if await self._restored.beside_an_open_run(now, shown, run.start_time):
+        further = await self._restored.beside_a_run(now, shown, run.start_time)
+        if further or run.status is not WorkflowExecutionStatus.RUNNING:
             return await self._adopt(now, run)
         if is_wedged(run):
             await self._call_to_wedged(run, now)
@@ -231,7 +239,9 @@ class SweepActivities:
         signal: tuple[str, Any] | None = None
         if run is not None and run.status is WorkflowExecutionStatus.COMPLETED:
             ended = await self._end_of(run)
-            signal = await self._restored.after_a_completed_run(payment, ended, run.start_time)
+            told = await self._restored.after_a_completed_run(payment, ended, run.start_time)
+            if told is not None:
+                signal = await self._cancel(payment, told)
         if signal is None and await self._books.open_cases(payment.id):
             signal = (names.CALL_OPS, None)
         if run is not None and renews:
@@ -251,6 +261,16 @@ class SweepActivities:
             f" {payment.state}",
         )
         return "renewed" if renews else "adopted"
+
+    async def _cancel(self, payment: Payment, told: str) -> tuple[str, Any]:
+        """End a payment as it had ended, or return the signal that is to, past its commit point.
+
+        A wish of a person would be judged by what restored books may have forgotten; here the end
+        is known.
+        """
+        if payment.state in CANCELLABLE:
+            await self._books.write(cancellation(payment, ACTOR, told))
+        return names.CANCEL, {"by": ACTOR, "reason": told}
 
     async def _end(self, run: WorkflowExecutionDescription) -> None:
         """End this very run, never one that another sweep has started meanwhile."""
@@ -288,14 +308,22 @@ class SweepActivities:
         ever wake the run. A cancel changes nothing that has ended, and shows the run that it has.
         """
         reason = "its payment has ended, and the run has not heard of it"
-        handle = self._client.get_workflow_handle(names.workflow_id(payment_id))
+        run = await self._describe(names.workflow_id(payment_id))
+        if run is None or run.status is not WorkflowExecutionStatus.RUNNING:
+            return
+        wish = {"by": ACTOR, "reason": reason}
+        if is_wedged(run) or await self._refusal(run.id, names.CANCEL, wish) is _FULL:
+            await self._call_to_wedged(run, await self._books.payment(payment_id))
+
+    async def _refusal(self, workflow_id: str, signal: str, *said: object) -> RPCStatusCode | None:
+        """Signal a run; return why it took none: it has ended, or had all that Temporal allows."""
         try:
-            await handle.signal(names.CANCEL, {"by": ACTOR, "reason": reason})
+            await self._client.get_workflow_handle(workflow_id).signal(signal, args=said)
         except RPCError as error:
-            if error.status is not RPCStatusCode.NOT_FOUND:  # it has ended meanwhile
+            if error.status not in {RPCStatusCode.NOT_FOUND, _FULL}:
                 raise
-        else:
-            activity.logger.warning("a run was told that its payment has ended: %s", payment_id)
+            return error.status
+        return None
 
     async def _unregistered(self, found: Found, workflow_ids: Sequence[str]) -> Found:
         """Add those runs that still go on and have no payment, some time after their start."""
@@ -319,13 +347,9 @@ class SweepActivities:
         payment = await self._books.payment(stuck.id)
         if payment is None or payment.seq != stuck.seq:
             return
-        try:
-            handle = self._client.get_workflow_handle(names.workflow_id(stuck.id))
-            await handle.signal(names.CALL_OPS)
-        except RPCError as error:
-            if error.status not in {RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT}:
-                raise
-            activity.logger.warning("no run takes a call for %s: %s", stuck.id, error)
+        refusal = await self._refusal(names.workflow_id(stuck.id), names.CALL_OPS)
+        if refusal is not None:
+            activity.logger.warning("no run takes a call for %s: %s", stuck.id, refusal.name)
         detail = f"{stuck.state} past its time; due is that {stuck.next_action}"
         if crowd:
             detail += "; many more are: bursar payouts list --stuck"

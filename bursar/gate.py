@@ -88,6 +88,8 @@ class GateOutcome(StrEnum):
     PAUSED = "paused"
     PAUSED_ALREADY = "paused_already"
     RESUMED = "resumed"
+    PAUSED_STILL = "paused_still"
+    """Lifted; and the pause of somebody else's that it had taken the place of is in force again."""
     NOT_PAUSED = "not_paused"
     SET = "set"
     ENDED = "ended"

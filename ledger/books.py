@@ -219,6 +219,20 @@ class Books(Evidence, Protocol):
         restored had their sending let go on is `sent`, until its partner has said something of it.
         """
 
+    async def may_have_left(self, payment_id: str) -> bool:
+        """Tell whether a payout that is not claimed here may be at its partner all the same.
+
+        Its time has come, and something tells of a send that these books have forgotten, or its
+        partner has told that it accepted or paid it, or all sending was stopped since its time,
+        as the books were restored. `mark_sent` refuses its first send for the same reasons.
+        """
+
+    async def cancel_wished(self, payment_id: str) -> bool:
+        """Tell whether somebody's wish to cancel was kept that came too late (`cancel_too_late`).
+
+        Whatever becomes of the run that has taken it.
+        """
+
     async def mark_unsent(self, attempt_key: str, fence: int) -> bool:
         """Record that certainly nothing left after all, so that the next try may send.
 
@@ -297,7 +311,8 @@ class Books(Evidence, Protocol):
     async def resume(self, body: SwitchBody, by: str, *, is_admin: bool) -> str:
         """Lift a pause of one's own, or as an administrator any.
 
-        Returns resumed, not_paused, not_allowed or unknown.
+        Returns resumed, paused_still (the start guard's pause of everything had taken the place of
+        somebody else's, which is in force again), not_paused, not_allowed or unknown.
         """
 
     async def set_cap(self, body: CapBody, by: str) -> str:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from bursar.errors import ContentConflict
 from bursar.ids import payment_of
-from bursar.payments import PaymentState
+from bursar.payments import PaymentKind, PaymentState
 from bursar.reports import EventKind, PartnerEvent
 from ledger.accounts import side
 from ledger.books import (
@@ -100,6 +100,19 @@ class MemoryBooks(MemoryActs, MemoryEvidence):
         fence = row.fence + 1
         self.change_attempt(attempt_key, sent_at=now, first_sent_at=first, fence=fence)
         return Permit(fence=fence, refusal=None)
+
+    async def may_have_left(self, payment_id: str) -> bool:
+        """Tell whether a payout that is not claimed here may be at its partner all the same."""
+        payment = self.payments.get(payment_id)
+        if payment is None or payment.kind is not PaymentKind.PAYOUT:
+            return False
+        known = self._told_at(payment_id) is not None or self.gate.is_doubted(payment)
+        return known and sendable_from(payment) <= self.clock()
+
+    async def cancel_wished(self, payment_id: str) -> bool:
+        """Tell whether somebody's wish to cancel came too late."""
+        mine = (note for (of, _), note in self.notes.items() if of == payment_id)
+        return any(kind == "cancel_too_late" for _, kind, _ in mine)
 
     def _told_at(self, payment_id: str) -> datetime | None:
         """Return when a partner has first told that it has a payment; None: it has not."""

@@ -97,6 +97,13 @@ class MemoryGate:
         last = max(lifted, default=None)
         return last if last is not None and last > sendable_from(payment) else None
 
+    def is_doubted(self, payment: Payment) -> bool:
+        """Tell whether all sending was stopped since this one's time, as books were restored."""
+        stops = (p for p in self.pauses if (p.scope, p.paused_by) == (Scope.ALL, START_GUARD))
+        return any(
+            stop.resumed_at is None or stop.resumed_at > sendable_from(payment) for stop in stops
+        )
+
     def is_disabled(self, name: str) -> bool:
         """Tell whether a person's words count no more, in whatever spelling."""
         return person_of(name) in map(person_of, self.disabled)

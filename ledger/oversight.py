@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -245,6 +245,24 @@ class Oversight:
         query = "select remember_send_v1($1, $2, $3, $4)"
         rows = await self._rows(query, attempt_key, partner, evidence, sent_at)
         return bool(rows[0][0])
+
+    async def remember_and_stop(
+        self, partner: str, sends: Mapping[str, tuple[str, datetime]]
+    ) -> list[str]:
+        """Keep sends that these books have forgotten, and stop everything, in one commit.
+
+        Args:
+            partner: Where they were seen.
+            sends: By attempt's key: where each is told of, and the earliest moment it was sent at.
+
+        Returns:
+            Those for which no stop of the start guard's has ended since, or goes on, sorted: only
+            they stop anything.
+        """
+        evidence, moments = zip(*sends.values(), strict=True)
+        query = "select remember_and_stop_v1($1, $2, $3, $4, $5)"
+        rows = await self._rows(query, START_GUARD, partner, [*sends], evidence, moments)
+        return list(rows[0][0])
 
     async def stop_sending(self, reason: str) -> bool:
         """Pause everything as the start guard, taking over anybody else's pause; False: it is."""

@@ -59,6 +59,7 @@ select w.attempt_key, w.verb, w.kind, w.partner_ref, w.code, w.evidence, w.answe
   from partner_words w join attempts a on a.key = w.attempt_key
  where a.payment_id = $1 order by w.id
 """
+_CANCEL_WISHED = "select from notes where payment_id = $1 and kind = 'cancel_too_late' limit 1"
 _WAITING = """
 select count(*) from payments
  where state = $1 and partner is not distinct from $2 and (state = 'reserved' or kind = 'transfer')
@@ -159,6 +160,14 @@ class PostgresBooks(PostgresEvidence):
         """Record that bytes may leave from now on, unless they may not."""
         (row,) = await self._rows("select permit, refusal from mark_sent_v4($1)", attempt_key)
         return Permit(fence=row["permit"], refusal=row["refusal"])
+
+    async def may_have_left(self, payment_id: str) -> bool:
+        """Tell whether a payout that is not claimed here may be at its partner all the same."""
+        return bool(await self._value("select may_have_left_v1($1)", payment_id))
+
+    async def cancel_wished(self, payment_id: str) -> bool:
+        """Tell whether somebody's wish to cancel came too late."""
+        return bool(await self._rows(_CANCEL_WISHED, payment_id))
 
     async def mark_unsent(self, attempt_key: str, fence: int) -> bool:
         """Record that certainly nothing left after all, if that permission is still the newest."""
@@ -290,7 +299,7 @@ class PostgresBooks(PostgresEvidence):
         """Lift a pause of one's own, or as an administrator any."""
         return str(
             await self._value(
-                "select resume_v1($1, $2, $3, $4, $5, $6)",
+                "select resume_v2($1, $2, $3, $4, $5, $6)",
                 body.scope,
                 body.name,
                 by,

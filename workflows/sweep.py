@@ -49,9 +49,12 @@ class Sweep:
                 SweepActivities.call, **sweeping("Payments past their time")
             )
         )
+        seen = before.watermark if behind is None else None  # it has stopped all
         watermark = await workflow.execute_activity_method(
-            SweepActivities.mark, **sweeping("Mark the newest change")
+            SweepActivities.mark, seen, **sweeping("Mark the newest change")
         )
+        if seen is not None and watermark is None:
+            behind = f"the books have lost change {seen.change_id} while this sweep was under way"
         return SweepReport(
             runs=runs, unregistered=unregistered, stuck=stuck, behind=behind, watermark=watermark
         )

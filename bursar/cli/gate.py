@@ -33,6 +33,7 @@ _WORDS = {
     GateOutcome.PAUSED: "paused: nothing is handed over any more, and nothing is lost",
     GateOutcome.PAUSED_ALREADY: "is paused already",
     GateOutcome.RESUMED: "resumed: what waited goes on",
+    GateOutcome.PAUSED_STILL: "still paused: what somebody had paused before is in force again",
     GateOutcome.NOT_PAUSED: "is not paused",
     GateOutcome.SET: "set",
     GateOutcome.ENDED: "ended",

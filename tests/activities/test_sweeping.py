@@ -8,8 +8,9 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
-from temporalio.client import Client
+from temporalio.client import Client, Interceptor, OutboundInterceptor, SignalWorkflowInput
 from temporalio.common import SearchAttributePair, TypedSearchAttributes
+from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import ActivityEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
@@ -20,7 +21,7 @@ from bursar.gate import START_GUARD, Scope, SwitchBody
 from bursar.ids import attempt_key
 from bursar.payments import PaymentState
 from bursar.reports import EventKind
-from bursar.sweeps import Found, RunsReport
+from bursar.sweeps import Found, RunsReport, Watermark
 from ledger.changes import CaseOpened, Change
 from ledger.oversight import Oversight
 from ledger.postgres import PostgresBooks
@@ -126,6 +127,80 @@ async def test_an_open_run_that_is_further_than_the_register_stops_all_sending_o
             await books.resume(EVERYTHING, "root", is_admin=True)
             assert (await look(sweeper)).renewed.number == 0
             assert not (await oversight.no_send()).stopped, "people have compared"
+
+
+async def test_a_run_that_was_further_and_was_terminated_before_a_sweep_saw_it_stops_all_sending(
+    sweeper: SweepActivities, books_url: str, driver: Driver, temporal: LocalTemporal
+) -> None:
+    """D4: by force, or by a worker of before; what it had shown is kept all the same."""
+    lost = new_id()
+    await driver.open_payout(lost)
+    async with Oversight.open(books_url) as oversight:
+        async with a_run(temporal.client, lost, S.OUTCOME_UNKNOWN):
+            pass
+        assert (await look(sweeper)).adopted.names == (lost,)
+        told = await oversight.no_send()
+    assert (told.stopped, told.paused_by) == (True, START_GUARD)
+    assert [send.attempt_key for send in told.forgotten] == [attempt_key(lost, 1)]
+    await temporal.client.get_workflow_handle(names.workflow_id(lost)).terminate("test over")
+
+
+async def test_a_sweep_that_a_failover_has_overtaken_leaves_no_mark_that_hides_the_loss(
+    sweeper: SweepActivities, books_url: str
+) -> None:
+    """D4: the books of its beginning were whole; those of its end have lost what it began with."""
+
+    async def mark(before: Watermark | None) -> Watermark | None:
+        seen: Watermark | None = await ActivityEnvironment().run(sweeper.mark, before)
+        return seen
+
+    newest = await mark(None)
+    assert newest is not None
+    assert await mark(newest) == newest
+    async with Oversight.open(books_url) as oversight:
+        assert not (await oversight.no_send()).stopped
+        lost = Watermark(change_id=newest.change_id + 1, key="po_lost/hold")
+        assert await mark(lost) is None
+        assert "lost change" in ((await oversight.no_send()).reason or "")
+
+
+class TakesNoMore(Interceptor, OutboundInterceptor):
+    """Temporal as it answers once a run has had all the signals that it may have."""
+
+    def __init__(self) -> None:
+        """Stand before nothing yet."""
+
+    def intercept_client(self, next: OutboundInterceptor) -> OutboundInterceptor:
+        """Stand before the client's own calls."""
+        self.next = next
+        return self
+
+    async def signal_workflow(self, input: SignalWorkflowInput) -> None:
+        """Refuse every signal."""
+        raise RPCError("exceeded workflow execution limit", RPCStatusCode.INVALID_ARGUMENT, b"")
+
+
+async def test_a_run_that_takes_no_more_signals_is_a_case_and_fails_no_sweep(
+    books: PostgresBooks,
+    books_url: str,
+    driver: Driver,
+    temporal: LocalTemporal,
+    auditor_url: str,
+) -> None:
+    """T5: its payment has ended, and it is told so each minute; at 10,000 signals it is full."""
+    ended = new_id()
+    await driver.open_payout(ended)
+    await driver.void(ended, S.RESERVED, S.CANCELLED)
+    config = temporal.client.config() | {"interceptors": [TakesNoMore()]}
+    async with (
+        Oversight.open(books_url) as oversight,
+        a_run(temporal.client, ended, S.OUTCOME_UNKNOWN),
+    ):
+        sweeper = SweepActivities(books, oversight, Client(**config), AT_ONCE)
+        while not await cases(auditor_url):  # until Temporal's index has the run
+            await ActivityEnvironment().run(sweeper.look_at_index, False)
+        await ActivityEnvironment().run(sweeper.look_at_index, False)
+    assert await cases(auditor_url) == [("wedged", ended)]
 
 
 async def test_a_case_from_before_a_crowd_was_late_does_not_silence_it(

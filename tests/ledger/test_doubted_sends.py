@@ -10,7 +10,7 @@ import pytest
 from bursar.gate import START_GUARD
 from bursar.payments import PaymentState
 from ledger.books import PartnerWord, Unsendable
-from ledger.changes import AttemptClosed, AttemptReopened
+from ledger.changes import AttemptClosed, AttemptReopened, HeldBack
 from ledger.oversight import Oversight
 from ledger.postgres import PostgresBooks
 from tests.ledger.gate import ALL, with_terms
@@ -82,19 +82,23 @@ async def test_a_payment_whose_time_comes_after_the_lifting_and_anybody_elses_pa
         assert (await funded.mark_sent(f"{payment}-1")).fence is not None
 
 
-async def test_the_release_before_is_judged_so_too(funded: PostgresBooks, books_url: str) -> None:
+@pytest.mark.parametrize("old_way", ["(mark_sent_v2($1)).refusal", "(mark_sent_v3($1)).refusal"])
+async def test_the_releases_before_are_judged_so_too(
+    funded: PostgresBooks, books_url: str, old_way: str
+) -> None:
     await funded.write(opened("po_1", 100))
     await sending_stops_and_goes_on(funded)
     await funded.write(claimed("po_1"))
     connection = await asyncpg.connect(books_url)
     try:
-        assert await connection.fetchval("select refusal from mark_sent_v3('po_1-1')") == "sent"
+        assert await connection.fetchval(f"select {old_way}", "po_1-1") == "sent"
+        assert await connection.fetchval("select mark_sent_v1('po_1-1')") is None
     finally:
         await connection.close()
 
 
 @pytest.mark.parametrize("who", [None, "ops"])
-async def test_the_guard_takes_over_a_pause_of_somebody_else_so_that_only_an_administrator_lifts_it(
+async def test_the_guard_takes_over_somebodys_pause_and_gives_it_back_when_an_administrator_lifts(
     funded: PostgresBooks, books_url: str, who: str | None
 ) -> None:
     if who is not None:
@@ -106,6 +110,13 @@ async def test_the_guard_takes_over_a_pause_of_somebody_else_so_that_only_an_adm
         told = await oversight.no_send()
     assert (told.paused_by, told.reason) == (START_GUARD, "the books have lost change 7")
     assert await funded.resume(ALL, "ops", is_admin=False) == "not_allowed"
-    assert await funded.resume(ALL, "root", is_admin=True) == "resumed"
+    lifted = await funded.resume(ALL, "root", is_admin=True)
+    assert lifted == ("resumed" if who is None else "paused_still")
+    if who is not None:
+        assert (await funded.write(claimed("po_1"))).held is HeldBack.PAUSED, (
+            "ops has not lifted it"
+        )
+        assert await funded.resume(ALL, who, is_admin=False) == "resumed"
+    assert await funded.resume(ALL, "root", is_admin=True) == "not_paused"
     await funded.write(claimed("po_1"))
     assert (await funded.mark_sent("po_1-1")).refusal is Unsendable.SENT

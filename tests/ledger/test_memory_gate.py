@@ -297,8 +297,15 @@ async def approved_transfers(said: Said) -> None:
 async def doubts(said: Said) -> None:
     for n in (1, 2):
         await said("write", opened(f"po_{n}", 100))
+        await said("may_have_left", f"po_{n}")
         await said("pause", ALL, START_GUARD)
+        await said("may_have_left", f"po_{n}")
         await said("resume", ALL, "root", is_admin=True)
+        await said("may_have_left", f"po_{n}")
+        for kind in ("cancel_refused", "cancel_too_late"):
+            note = {"key": f"po_{n}/{kind}", "actor": "ana", "kind": kind, "detail": "a wish"}
+            await said("add_note", f"po_{n}", **note)
+            await said("cancel_wished", f"po_{n}")
         await said("write", claimed(f"po_{n}"))
         for _ in range(2):
             await said("mark_sent", f"po_{n}-1")
@@ -312,6 +319,10 @@ async def doubts(said: Said) -> None:
     await said("write", opened("po_3", 100))
     await said("write", claimed("po_3"))
     await said("mark_sent", "po_3-1")
+    later = (await said.books.now() + timedelta(days=1)).isoformat()
+    await said("write", with_terms("po_4", execute_at=later))
+    await said("pause", ALL, START_GUARD)
+    await said("may_have_left", "po_4")
     await said("attempts", "po_1")
 
 
