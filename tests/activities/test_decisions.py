@@ -11,7 +11,7 @@ from activities.terms import Acted, Wish
 from bursar.actions import Approve, Deny, Outcome, Resolve, Verdict
 from bursar.gate import DisableBody
 from bursar.payments import PaymentState
-from bursar.reports import EventKind
+from bursar.reports import Accepted, EventKind
 from ledger.books import ApprovalRow, Payment
 from ledger.changes import CaseOpened, Change, Move
 from ledger.poison import FAILURES_MAX, count_failure
@@ -92,6 +92,21 @@ async def test_a_word_from_before_anybody_was_asked_counts_for_no_later_case(
     assert await says(books, "ana", GONE) is V.RESOLVED, "now she has been asked"
     assert (await the_payment(books)).state is S.FAILED
     assert await breaks(auditor_url) == []
+
+
+async def test_a_word_from_before_the_partners_yes_counts_for_no_case_that_is_older_inv_20(
+    books: PostgresBooks, driver: Driver
+) -> None:
+    """A6: she has said "never moved" of what nobody knew; her partner has accepted it since."""
+    await in_review(driver)
+    await a_case(books, "outcome/1")
+    assert await says(books, "ana", GONE) is V.RECORDED
+    accepted = Evidence(actor="partner:bank", id="event/evt_1")
+    await Conclusions(books).conclude(await the_payment(books), Accepted(partner_ref=""), accepted)
+    assert await says(books, "ben", GONE) is V.RECORDED
+    assert (await the_payment(books)).state is S.SUBMITTED
+    assert await says(books, "ana", GONE) is V.RESOLVED, "now she says it of what was accepted"
+    assert (await the_payment(books)).state is S.FAILED
 
 
 async def test_a_word_that_was_taken_back_counts_no_more_until_it_is_said_again(
