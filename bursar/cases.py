@@ -75,7 +75,7 @@ KINDS: dict[str, CaseKind] = {
         ("mend the cause, then bursar events redrive EVENT", _SEEN),
     ),
     "event_waits": CaseKind(
-        "A workflow took an event a while ago, and it is not booked: its run is gone or stuck.",
+        "An event came a while ago, and is not booked: its run is gone or stuck, or none took it.",
         ("look at its run: it is offered again by itself, and a wedged one needs a fix", _SEEN),
     ),
     "wedged": CaseKind(
