@@ -67,10 +67,13 @@ class Closing:
         await self._check_is_no_review(case)
         await self._check_target(case, to)
         people = await self._books.add_case_word(case.id, by.name, to or NOWHERE, evidence)
-        if to is not None and len(people) < DECIDERS_MIN:
-            detail = "A second person has to say the same: the same case, to the same account."
-            return CaseAnswer(id=case.id, verdict="recorded", detail=detail)
-        posting = await self._move(case, to, people, evidence) if to is not None else None
+        posting = None
+        if to is not None:
+            agreed = len(people) >= DECIDERS_MIN
+            posting = await self._move(case, to, people, evidence) if agreed else None
+            if posting is None:
+                detail = "A second person has to say the same: the same case, to the same account."
+                return CaseAnswer(id=case.id, verdict="recorded", detail=detail)
         closed = await self._books.close_case(
             case.id,
             by=" with ".join(people),
@@ -127,8 +130,11 @@ class Closing:
         payment = await self._books.payment(case.payment_id) if case.payment_id else None
         return payment is None or account.tenant == payment.tenant
 
-    async def _move(self, case: CaseFile, to: str, people: list[str], evidence: str) -> str:
-        """Book the way out of suspense, once; one that was refused may be tried again."""
+    async def _move(self, case: CaseFile, to: str, people: list[str], evidence: str) -> str | None:
+        """Book the way out of suspense, once; one that was refused may be tried again.
+
+        The books count the people once more in that commit: None where too few say so by then.
+        """
         tries = await self._books.case_postings(case.id)
         booked = next((key for key, done in tries if done), None)
         if to.startswith("loss/"):
@@ -144,7 +150,7 @@ class Closing:
                 f"The books refuse it: {written.refusal}. Nothing moved, and it can be retried."
             )
             raise Refused(409, detail, code=written.refusal)
-        return change.key
+        return None if written.stale else change.key
 
     async def _look_again(self, case: CaseFile) -> None:
         """Have the payment's run take its mark off; without an answer its next step does."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
 
+from bursar.gate import DisableBody
 from bursar.reports import EventKind, PartnerEvent
+from gateway.closing import Closing
+from gateway.tokens import Principal
 from ledger import accounts, postings
 from ledger.changes import CaseOpened, Change
 from ledger.poison import count_failure
@@ -97,6 +101,33 @@ async def test_a_credit_without_an_owner_is_assigned_by_two_people_inv_20(alone:
     view = (await alone.as_("reader", "GET", f"/v1/cases/{case['id']}")).json()
     assert view["closed_by"] == "operator with second"
     assert not (await alone.resources.reader.check()).breaks
+
+
+class Meanwhile:
+    """The books as a gateway reaches them: before it writes, somebody is disabled."""
+
+    def __init__(self, books: Any) -> None:
+        self._books = books
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._books, name)
+
+    async def write(self, change: Change) -> Any:
+        await self._books.disable_person(DisableBody(name="operator", reason="left"), "chief")
+        return await self._books.write(change)
+
+
+async def test_who_is_disabled_after_they_were_counted_moves_no_money_out_of_suspense_inv_20(
+    alone: Gateway,
+) -> None:
+    case = await open_case(alone, "unowned_credit")
+    await resolve(alone, case, "operator", WALLET)
+    closing = Closing(replace(alone.resources, books=cast(Any, Meanwhile(alone.books))))
+    second = Principal("second", frozenset({"operate"}))
+    told = await closing.resolve(case["id"], second, WALLET["to"], "seen it too")
+    assert told.verdict == "recorded"
+    assert await balance(alone, "wallet/acme/EUR") == 0
+    assert await balance(alone, "suspense/in/simulator/EUR") == AMOUNT
 
 
 async def test_what_the_partner_took_is_charged_or_borne_and_a_refused_way_can_be_tried_again(
