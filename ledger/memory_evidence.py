@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from bursar.ids import person_of
 from ledger.books import CaseRow
-from ledger.evidence import CaseFile, LineKind, PartnerLine
-from ledger.memory_people import case_deciders
+from ledger.evidence import GIVEN_UP, CaseFile, GivingUp, LineKind, PartnerLine
+from ledger.memory_people import DECIDERS_MIN, case_deciders
 from ledger.memory_register import MemoryRegister
 
 
@@ -140,6 +140,23 @@ class MemoryEvidence(MemoryRegister):
             for key, one in self.transactions.items()
             if key.startswith(f"case/{case_id}/")
         ]
+
+    async def give_up_event(self, case_id: int, by: str, evidence: str) -> GivingUp:
+        """Set the event of a case aside for good, by the word of two people."""
+        keys = {f"event/{n}/set_aside/{self.events[n].redrives}": n for n in self.set_aside}
+        opened = self.cases_opened_by.get(case_id)
+        row_id = keys.get(opened.change.key) if opened else None
+        if row_id is None:
+            return "gone"
+        given_up = self.verdicts.get(row_id, "").startswith("given up")
+        if self.events[row_id].applied_at is not None and not given_up:
+            return "gone"
+        if len(case_deciders(self, case_id, GIVEN_UP)) < DECIDERS_MIN:
+            return "few"
+        if not given_up:
+            self.mark_applied(row_id, self.clock())
+            self.verdicts[row_id] = f"given up by {by}: {evidence}"
+        return "given_up"
 
     async def close_case(
         self, case_id: int, *, by: str, decision: str, resolution: str, posting: str | None

@@ -6,10 +6,13 @@ import pytest
 
 from bursar.gate import DisableBody
 from bursar.payments import PaymentState
+from bursar.reports import EventKind, PartnerEvent
 from ledger import postings
 from ledger.books import Books
 from ledger.changes import AttemptClosed, Change
+from ledger.evidence import GIVEN_UP
 from ledger.memory import MemoryBooks
+from ledger.poison import count_failure
 from ledger.postgres import PostgresBooks
 from tests.ledger.conftest import open_usual_accounts
 from tests.ledger.gate import say
@@ -67,3 +70,22 @@ async def test_both_steps_of_what_two_people_decide_count_them_as_they_speak_the
     written = await either.write(settle)
     assert (written.stale, written.state) == (False, S.SETTLED)
     assert (await either.write(settle)).repeated
+
+
+async def test_an_event_is_given_up_once_by_two_who_count_and_waits_on_no_case_then(
+    either: Books,
+) -> None:
+    event = PartnerEvent(
+        partner="bank", event_id="evt_1", kind=EventKind.CREDIT, occurred_at=await either.now()
+    )
+    row_id = await either.store_event(event, b"", {})
+    stored = await either.event(row_id or 0)
+    assert stored is not None
+    await count_failure(either, stored, "a bug", actor="bursar", failures_max=1)
+    for who, answer in (("ana", "few"), ("Ana", "few"), ("ben", "given_up"), ("ben", "given_up")):
+        await either.add_case_word(1, who, GIVEN_UP, "booked by hand")
+        assert await either.give_up_event(1, "ana with ben", "booked by hand") == answer
+    assert await either.redrive_events(None, "ana") == []
+    end = {"by": "ana with ben", "decision": GIVEN_UP, "resolution": "booked by hand"}
+    assert await either.close_case(1, **end, posting=None)
+    assert await either.give_up_event(7, "ana with ben", "booked by hand") == "gone"

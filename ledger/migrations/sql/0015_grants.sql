@@ -9,7 +9,7 @@ begin
          where p.pronamespace = 'public'::regnamespace
            and p.proowner = 'bursar_owner'::regrole
            and p.proname in ('decision_due_since', 'payment_deciders', 'judge_people',
-                             'write_changes_v6', 'note_line_booked')
+                             'write_changes_v6', 'note_line_booked', 'give_up_event_v1')
     loop
         execute format('revoke execute on function %s from public', ours.name);
         if ours.callable then

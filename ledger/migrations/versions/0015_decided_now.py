@@ -8,7 +8,7 @@ from ledger.migrations.scripts import create
 revision = "0015"
 down_revision = "0013"
 
-FILES = ("0015_write_changes_v6.sql", "0015_lines_of_old_workers.sql")
+FILES = ("0015_write_changes_v6.sql", "0015_lines_of_old_workers.sql", "0015_given_up.sql")
 
 
 def upgrade() -> None:
