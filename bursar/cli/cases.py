@@ -95,7 +95,7 @@ def assign(
         "bursar cases resolve 8 --to wallet/acme/EUR \\",
         '  --evidence "remittance names order 12"',
         'bursar cases resolve 9 --to loss/partner/EUR --evidence "ticket 4712"',
-        'bursar cases resolve 10 --to given-up --evidence "booked by hand, ticket 4713"',
+        'bursar cases resolve 10 --to given-up --evidence "ticket 4713"',
     )
 )
 def resolve(

@@ -9,14 +9,14 @@ from bursar.payments import PaymentState
 from bursar.reports import EventKind, PartnerEvent
 from ledger import postings
 from ledger.books import Books
-from ledger.changes import AttemptClosed, Change
+from ledger.changes import AttemptClosed, CaseOpened, Change
 from ledger.evidence import GIVEN_UP
 from ledger.memory import MemoryBooks
 from ledger.poison import count_failure
 from ledger.postgres import PostgresBooks
 from tests.ledger.conftest import open_usual_accounts
 from tests.ledger.gate import say
-from tests.ledger.steps import captured, change, claimed, deposit, moves, opened
+from tests.ledger.steps import ANA, BEN, captured, change, claimed, deposit, moves, opened
 from tests.ledger.test_memory_gate import lost
 
 S = PaymentState
@@ -70,6 +70,33 @@ async def test_both_steps_of_what_two_people_decide_count_them_as_they_speak_the
     written = await either.write(settle)
     assert (written.stale, written.state) == (False, S.SETTLED)
     assert (await either.write(settle)).repeated
+
+
+async def test_money_leaves_suspense_by_the_word_of_two_who_count_in_that_commit_inv_20(
+    either: Books,
+) -> None:
+    """To where they say, and of nobody who is disabled or has taken it back."""
+    if isinstance(either, MemoryBooks):
+        await open_usual_accounts(either)
+    came = postings.deposit_unowned("bank", "EUR", amount_minor=70)
+    found = CaseOpened(kind="unowned_credit", detail="whose is it?")
+    await either.write(change("came/1", *came, evidence_id="event/1", case=found))
+    (waits,) = (leg for leg in came if leg.account.startswith("suspense/"))
+    legs = postings.out_of_suspense(waits.account, ANA, "EUR", delta=waits.delta)
+    taking = change("case/1/1", *legs, evidence_id="case/1")
+    for who, to, is_few in (
+        ("ana", ANA, True),
+        ("ben", BEN, True),
+        ("Ana", ANA, True),
+        ("ben", ANA, False),
+    ):
+        await either.add_case_word(1, who, to, "a letter")
+        if not is_few:
+            await either.disable_person(DisableBody(name="Ana", reason="left"), "chief")
+            assert (await either.write(taking)).stale, "one of two is disabled"
+            await either.add_case_word(1, "carl", to, "a letter")
+        assert (await either.write(taking)).stale is is_few, (who, to)
+    assert (await either.write(taking)).repeated
 
 
 async def test_an_event_is_given_up_once_by_two_who_count_and_waits_on_no_case_then(
