@@ -47,7 +47,7 @@ _FULL = RPCStatusCode.INVALID_ARGUMENT
 """What Temporal answers a signal of which a run has had too many."""
 STUCK_MAX = 1_000
 EVENT_WAITS_MAX = timedelta(minutes=15)
-"""From so long on, an event that a workflow has taken and not booked calls people."""
+"""From so long on, an event that is not booked calls people."""
 ALIKE_MAX = 20
 """From more than so many payments on that are stuck in one state with one partner, one case for
 the one that is due longest calls people to all of them."""
@@ -168,8 +168,8 @@ class SweepActivities:
         """
         for event in await self._oversight.waiting_events(EVENT_WAITS_MAX, ALIKE_MAX):
             detail = (
-                f"event {event.id} ({event.kind} of {event.partner}) was taken by a workflow and"
-                " is not in the books: look for its run in Temporal, and at the worker's log"
+                f"event {event.id} ({event.kind} of {event.partner}) is not in the books: look for"
+                " its run in Temporal, at the worker's log, and at the gateway's where none took it"
             )
             if event.alike > ALIKE_MAX:
                 detail += "; many more wait so"

@@ -72,10 +72,10 @@ KINDS: dict[str, CaseKind] = {
     ),
     "event_set_aside": CaseKind(
         "An event failed again and again, and waits out of the way of the others.",
-        ("mend the cause, then bursar events redrive EVENT", _SEEN),
+        ("mend the cause, then bursar events redrive EVENT", _SEEN, "two people: --to given-up"),
     ),
     "event_waits": CaseKind(
-        "A workflow took an event a while ago, and it is not booked: its run is gone or stuck.",
+        "An event came a while ago, and is not booked: its run is gone or stuck, or none took it.",
         ("look at its run: it is offered again by itself, and a wedged one needs a fix", _SEEN),
     ),
     "wedged": CaseKind(

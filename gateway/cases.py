@@ -46,7 +46,8 @@ class ResolveCaseBody(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     to: TargetPath | None = None
-    """Where its money goes from suspense; left out where the case has moved none there."""
+    """Where its money goes from suspense; left out where the case has moved none there.
+    given-up: its event is set aside, and nothing will ever apply it."""
     evidence: Annotated[PrintableText, Field(min_length=3, max_length=300)]
 
 

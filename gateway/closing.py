@@ -21,7 +21,7 @@ from ledger import postings
 from ledger.accounts import loss_account
 from ledger.books import Books
 from ledger.changes import Change
-from ledger.evidence import CaseFile
+from ledger.evidence import GIVEN_UP, CaseFile
 
 DECIDERS_MIN = 2
 """How many different people have to agree on where a case's money goes."""
@@ -67,20 +67,52 @@ class Closing:
         await self._check_is_no_review(case)
         await self._check_target(case, to)
         people = await self._books.add_case_word(case.id, by.name, to or NOWHERE, evidence)
-        if to is not None and len(people) < DECIDERS_MIN:
-            detail = "A second person has to say the same: the same case, to the same account."
+        if to is None:
+            return await self._close(case, to, people, evidence, posting=None)
+        enough, posting = len(people) >= DECIDERS_MIN, None
+        if enough and to == GIVEN_UP:
+            enough = await self._give_up(case, people, evidence)
+        elif enough:
+            posting = await self._move(case, to, people, evidence)
+            enough = posting is not None
+        if not enough:
+            detail = "A second person has to say the same: the same case, the same `to`."
             return CaseAnswer(id=case.id, verdict="recorded", detail=detail)
-        posting = await self._move(case, to, people, evidence) if to is not None else None
-        closed = await self._books.close_case(
-            case.id,
-            by=" with ".join(people),
-            decision=to or NOWHERE,
-            resolution=evidence if to is None else f"to {to}: {evidence}",
-            posting=posting,
-        )
+        return await self._close(case, to, people, evidence, posting)
+
+    async def _give_up(self, case: CaseFile, people: list[str], evidence: str) -> bool:
+        """Set a case's event aside for good; False where too few people say so by then."""
+        done = await self._books.give_up_event(case.id, " with ".join(people), evidence)
+        if done == "gone":
+            detail = "Its event does not wait on this case any more: leave `to` out."
+            raise Refused(409, detail, code="not_waiting")
+        return done == "given_up"
+
+    async def _close(
+        self, case: CaseFile, to: str | None, people: list[str], evidence: str, posting: str | None
+    ) -> CaseAnswer:
+        """Close a case by what people say, whose money has been moved by `posting`, if it had any.
+
+        Raises:
+            Refused: 409, its event is still set aside.
+        """
+        try:
+            closed = await self._books.close_case(
+                case.id,
+                by=" with ".join(people),
+                decision=to or NOWHERE,
+                resolution=evidence if to is None else f"to {to}: {evidence}",
+                posting=posting,
+            )
+        except ValueError as error:  # somebody was disabled just now, or has taken it back
+            _log.warning("a case was not closed", case_id=case.id, error=str(error))
+            detail = "Too few people say so any more; the case stays open. Somebody else has to"
+            detail += " say the same" + (", and its money stays where it went." if posting else ".")
+            return CaseAnswer(id=case.id, verdict="recorded", detail=detail)
         if not closed and await self._waits_for_its_event(case):
             detail = "Its event is still set aside: mend the cause, bring it back with"
-            detail += " bursar events redrive, then close the case."
+            detail += " bursar events redrive, then close the case. What nothing can ever apply is"
+            detail += f" given up by two people: `to` {GIVEN_UP}."
             raise Refused(409, detail, code=EVENT_SET_ASIDE)
         _log.info("a case was closed", case_id=case.id, people=len(people), moved=posting)
         await self._look_again(case)
@@ -109,6 +141,8 @@ class Closing:
             raise Refused(409, detail, code="payment_in_review")
 
     async def _check_target(self, case: CaseFile, to: str | None) -> None:
+        if to == GIVEN_UP and case.kind == EVENT_SET_ASIDE:
+            return
         if case.account is None:
             if to is not None:
                 raise _no_target("This case has moved no money to suspense: leave `to` out.")
@@ -127,8 +161,11 @@ class Closing:
         payment = await self._books.payment(case.payment_id) if case.payment_id else None
         return payment is None or account.tenant == payment.tenant
 
-    async def _move(self, case: CaseFile, to: str, people: list[str], evidence: str) -> str:
-        """Book the way out of suspense, once; one that was refused may be tried again."""
+    async def _move(self, case: CaseFile, to: str, people: list[str], evidence: str) -> str | None:
+        """Book the way out of suspense, once; one that was refused may be tried again.
+
+        The books count the people once more in that commit: None where too few say so by then.
+        """
         tries = await self._books.case_postings(case.id)
         booked = next((key for key, done in tries if done), None)
         if to.startswith("loss/"):
@@ -144,7 +181,7 @@ class Closing:
                 f"The books refuse it: {written.refusal}. Nothing moved, and it can be retried."
             )
             raise Refused(409, detail, code=written.refusal)
-        return change.key
+        return None if written.stale else change.key
 
     async def _look_again(self, case: CaseFile) -> None:
         """Have the payment's run take its mark off; without an answer its next step does."""

@@ -24,7 +24,7 @@ from ledger.changes import (
 )
 
 WRITE = (
-    "select n, fate, refusal, state from write_changes_v5($1::change_v1[], $2::opening_v1[],"
+    "select n, fate, refusal, state from write_changes_v6($1::change_v1[], $2::opening_v1[],"
     " $3::move_v1[], $4::leg_v1[], $5::attempt_opened_v2[], $6::attempt_closed_v2[],"
     " $7::attempt_reopened_v2[], $8::event_applied_v1[], $9::case_v1[])"
 )

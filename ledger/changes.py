@@ -194,6 +194,7 @@ class Written(NamedTuple):
     """The payment's state now; None where the change is of no payment."""
     stale: bool = False
     """True: the payment was not where the first move begins, or an event of `applies_events` was
-    taken account of already, by another key; nothing was written."""
+    taken account of already, by another key; or fewer than two people stand for what it does in
+    their name (`closes_cases`, a key `case/…`); nothing was written."""
     repeated: bool = False
     """True: the key was known already with this content; `refusal` is the first answer's."""

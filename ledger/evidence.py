@@ -10,6 +10,12 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 LineKind = Literal["paid", "returned", "deposit", "suspense", "phantom"]
 """A payout's debit, a return of it, an account's credit; nobody's: came in, or went out."""
 
+GIVEN_UP = "given-up"
+"""What people say of a case's event that nothing will ever apply."""
+
+GivingUp = Literal["given_up", "few", "gone"]
+"""What became of that: too few people say so now; or the event waits on this case no more."""
+
 
 class _Row(BaseModel):
     model_config = ConfigDict(frozen=True)
@@ -104,6 +110,15 @@ class Evidence(Protocol):
 
     async def case_postings(self, case_id: int) -> list[tuple[str, bool]]:
         """Return each posting that a case's resolution tried: its key, and whether it booked."""
+
+    async def give_up_event(self, case_id: int, by: str, evidence: str) -> GivingUp:
+        """Set the event of a case aside for good, by the word of two people: it is never applied.
+
+        Args:
+            case_id: Its case, of the kind `event_set_aside`; their words on it are `GIVEN_UP`.
+            by: Who says so.
+            evidence: Why it cannot be applied, and what was done about what it tells.
+        """
 
     async def close_case(
         self, case_id: int, *, by: str, decision: str, resolution: str, posting: str | None

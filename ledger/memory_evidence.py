@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from bursar.ids import person_of
 from ledger.books import CaseRow
-from ledger.evidence import CaseFile, LineKind, PartnerLine
+from ledger.evidence import GIVEN_UP, CaseFile, GivingUp, LineKind, PartnerLine
+from ledger.memory_people import DECIDERS_MIN, case_deciders
 from ledger.memory_register import MemoryRegister
 
 
@@ -130,7 +131,7 @@ class MemoryEvidence(MemoryRegister):
         own = [w for w in self.case_words if w.case_id == case_id and person_of(w.principal) == who]
         if not own or own[-1].decision != decision:
             self.case_words.append(MemoryCaseWord(case_id, principal, decision, evidence))
-        return self._deciders(case_id, decision)
+        return case_deciders(self, case_id, decision)
 
     async def case_postings(self, case_id: int) -> list[tuple[str, bool]]:
         """Return each posting that a case's resolution tried: its key, and whether it booked."""
@@ -140,11 +141,28 @@ class MemoryEvidence(MemoryRegister):
             if key.startswith(f"case/{case_id}/")
         ]
 
+    async def give_up_event(self, case_id: int, by: str, evidence: str) -> GivingUp:
+        """Set the event of a case aside for good, by the word of two people."""
+        keys = {f"event/{n}/set_aside/{self.events[n].redrives}": n for n in self.set_aside}
+        opened = self.cases_opened_by.get(case_id)
+        row_id = keys.get(opened.change.key) if opened else None
+        if row_id is None:
+            return "gone"
+        given_up = self.verdicts.get(row_id, "").startswith("given up")
+        if self.events[row_id].applied_at is not None and not given_up:
+            return "gone"
+        if len(case_deciders(self, case_id, GIVEN_UP)) < DECIDERS_MIN:
+            return "few"
+        if not given_up:
+            self.mark_applied(row_id, self.clock())
+            self.verdicts[row_id] = f"given up by {by}: {evidence}"
+        return "given_up"
+
     async def close_case(
         self, case_id: int, *, by: str, decision: str, resolution: str, posting: str | None
     ) -> bool:
         """Close a case by the word of people; False where it was closed before."""
-        people = len(self._deciders(case_id, decision))
+        people = len(case_deciders(self, case_id, decision))
         if self.case_money(case_id) is not None:
             if (posting, True) not in await self.case_postings(case_id) or people < 2:
                 raise ValueError(
@@ -162,16 +180,3 @@ class MemoryEvidence(MemoryRegister):
 
     def _case(self, case_id: int) -> CaseRow | None:
         return self.cases[case_id - 1] if 0 < case_id <= len(self.cases) else None
-
-    def _deciders(self, case_id: int, decision: str) -> list[str]:
-        people: dict[str, str] = {}  # As each is spelt the first time.
-        newest: dict[str, str] = {}
-        for word in self.case_words:
-            if word.case_id == case_id:
-                people.setdefault(person_of(word.principal), word.principal)
-                newest[person_of(word.principal)] = word.decision
-        return sorted(
-            name
-            for person, name in people.items()
-            if newest[person] == decision and not self.gate.is_disabled(name)
-        )

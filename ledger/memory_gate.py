@@ -1,6 +1,6 @@
 """The gate in memory: pauses, caps and disabled people, judged one claim at a time.
 
-The serial meaning of what `write_changes_v5` judges of whole batches before money may leave.
+The serial meaning of what `write_changes_v6` judges of whole batches before money may leave.
 """
 
 from __future__ import annotations

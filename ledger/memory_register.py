@@ -9,14 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from bursar.errors import ContentConflict
 from bursar.payments import PAYOUT_MOVES, TRANSFER_MOVES, PaymentKind, PaymentState
 from ledger import batch
-from ledger.books import (
-    ApprovalRow,
-    AttemptRow,
-    CaseRow,
-    PartnerWord,
-    Payment,
-    StoredEvent,
-)
+from ledger.books import ApprovalRow, AttemptRow, CaseRow, PartnerWord, Payment, StoredEvent
 from ledger.changes import (
     AttemptClosed,
     AttemptOpened,
@@ -32,6 +25,7 @@ from ledger.changes import (
 from ledger.evidence import PartnerLine
 from ledger.memory_gate import BOOKS_TRANSFER, MemoryGate, gates_of, is_due
 from ledger.memory_journal import Journal
+from ledger.memory_people import lacks_deciders
 
 if TYPE_CHECKING:
     from ledger.memory_evidence import MemoryCaseWord
@@ -156,8 +150,13 @@ class MemoryRegister:
         return bool(there and change.opens and there.content_hash != change.opens.content_hash)
 
     def _is_stale(self, change: Change) -> bool:
-        """Tell whether a payment is elsewhere, an event taken account of, or a fence too old."""
+        """Tell whether a payment is elsewhere, an event taken account of, or a fence too old.
+
+        Or whether fewer people stand for what is done in their name than it takes.
+        """
         if change.moves and self._state(change) is not change.moves[0].before:
+            return True
+        if lacks_deciders(self, change):
             return True
         if isinstance(change.attempt, AttemptClosed | AttemptReopened):
             row = self.attempts_by_key.get(change.attempt.key)

@@ -51,8 +51,11 @@ select p.state, p.partner, max(k.opened_at) as called_at
 _WAITING_EVENTS = """
 select e.id, e.kind, e.partner, e.event_id, e.payment_id, e.redrives, count(*) over () as alike
   from partner_events e
- where e.applied_at is null and e.set_aside_at is null and e.leased_until is not null
-   and e.taken_at < clock_timestamp() - $1::interval
+ where e.applied_at is null and e.set_aside_at is null
+   and (e.redrives = 0 or e.leased_until is not null)  -- Brought back, and not offered yet.
+   and coalesce(e.taken_at, e.received_at) < clock_timestamp() - $1::interval
+   and not (e.kind = 'accepted' and exists (  -- That waits in the table: our own call tells more.
+            select from payments p where p.id = e.payment_id and p.state = 'submitting'))
    and not exists (select from transactions t
                     where t.key = format('event/%s/waits/%s', e.id, e.redrives))
  order by e.id limit $2
@@ -125,7 +128,7 @@ class Stuck(BaseModel):
 
 
 class WaitingEvent(BaseModel):
-    """An event that a workflow has taken, and that is not in the books long after."""
+    """An event that is not in the books long after a workflow took it, or after it came."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -209,7 +212,11 @@ class Oversight:
         return {(row["state"], row["partner"]): row["called_at"] for row in rows}
 
     async def waiting_events(self, since: timedelta, limit: int) -> list[WaitingEvent]:
-        """Return events that were taken so long ago and not applied, and that have had no case."""
+        """Return events that are not applied so long after, and that have had no case.
+
+        After what: that a workflow has taken it; or that it came, where none ever has, since
+        Temporal gives no answer for that very run or because no gateway relays.
+        """
         rows = await self._rows(_WAITING_EVENTS, since, limit)
         return [WaitingEvent.model_validate(dict(row)) for row in rows]
 

@@ -11,7 +11,7 @@ import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from ledger.connections import COMMAND_SECONDS, answering
-from ledger.evidence import CaseFile, LineKind, PartnerLine
+from ledger.evidence import CaseFile, GivingUp, LineKind, PartnerLine
 
 _CASE = """
 select c.id, c.payment_id, c.kind, c.owner, c.closed_at, p.created_by,
@@ -109,6 +109,12 @@ class PostgresEvidence:
         """Return each posting that a case's resolution tried: its key, and whether it booked."""
         rows = await self._rows(_CASE_POSTINGS, f"case/{case_id}")  # "0" comes after "/"
         return [(row["key"], row["booked"]) for row in rows]
+
+    async def give_up_event(self, case_id: int, by: str, evidence: str) -> GivingUp:
+        """Set the event of a case aside for good, by the word of two people."""
+        query = "select give_up_event_v1($1, $2, $3)"
+        done: GivingUp = await self._value(query, case_id, by, evidence)
+        return done
 
     async def close_case(
         self, case_id: int, *, by: str, decision: str, resolution: str, posting: str | None

@@ -21,6 +21,9 @@ def decision_of(outcome: Outcome) -> str:
 def due_since(payment: Payment, cases: Sequence[CaseRow]) -> datetime | None:
     """Return since when a decision is due: in review, or accepted and with an open case.
 
+    What was said before the payment came to where it stands was said of something else: that a
+    payout never moved, before its partner accepted it. A case may be older than that.
+
     Args:
         payment: As the register has it.
         cases: Its open ones.
@@ -31,7 +34,7 @@ def due_since(payment: Payment, cases: Sequence[CaseRow]) -> datetime | None:
     if payment.state is PaymentState.IN_REVIEW:
         return payment.updated_at
     if payment.state is PaymentState.SUBMITTED and cases:
-        return min(case.opened_at for case in cases)
+        return max(payment.updated_at, min(case.opened_at for case in cases))
     return None
 
 

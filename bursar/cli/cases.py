@@ -95,6 +95,7 @@ def assign(
         "bursar cases resolve 8 --to wallet/acme/EUR \\",
         '  --evidence "remittance names order 12"',
         'bursar cases resolve 9 --to loss/partner/EUR --evidence "ticket 4712"',
+        'bursar cases resolve 10 --to given-up --evidence "ticket 4713"',
     )
 )
 def resolve(
@@ -105,14 +106,17 @@ def resolve(
     ],
     to: Annotated[
         str | None,
-        typer.Option("--to", metavar="PATH", help="Where its money goes from suspense."),
+        typer.Option(
+            "--to", metavar="PATH", help="Where its money goes from suspense; or given-up."
+        ),
     ] = None,
     as_json: options.Json = False,
 ) -> None:
     """Close a case, with evidence, as the holder of your token.
 
     Where money leaves suspense, two people say the same, each with a token of
-    their own; the second word moves it.
+    their own; the second word moves it. So they do to give up an event that
+    nothing will ever apply.
     """
     answer = session.run(_resolve(session.connection_of(context), case_id, evidence, to))
     _answer(answer, as_json=as_json)

@@ -10,8 +10,11 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.events import EventActivities
 from activities.terms import EventRow
+from bursar.actions import Outcome
 from bursar.reports import EventKind, PartnerEvent
+from ledger.books import ApprovalRow
 from ledger.postgres import PostgresBooks
+from ledger.resolutions import decision_of
 from tests.ledger.driving import BANK, Driver
 
 PAYOUT = "po_1"
@@ -65,6 +68,25 @@ async def run_step(books: PostgresBooks, event: PartnerEvent, row: EventRow) -> 
         event.kind, do.judge_late
     )
     await ActivityEnvironment().run(step, row)
+
+
+async def two_say(books: PostgresBooks, outcome: Outcome, payout_id: str = PAYOUT) -> None:
+    """Keep the words of two people on what became of a payout."""
+    payment = await books.payment(payout_id)
+    assert payment is not None
+    for name in ("ana", "ben"):
+        row = ApprovalRow(
+            payment_id=payout_id,
+            principal=name,
+            decision=decision_of(outcome),
+            role="operate",
+            content_hash=payment.content_hash,
+            rule_version="",
+            reason="ticket 4711",
+            channel="gateway",
+            at=await books.now(),
+        )
+        await books.add_approval(row)
 
 
 async def balance(books: PostgresBooks, path: str) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import pytest
 
 from activities.conclusions import Conclusions, Evidence
@@ -11,9 +13,9 @@ from activities.terms import Acted, Wish
 from bursar.actions import Approve, Deny, Outcome, Resolve, Verdict
 from bursar.gate import DisableBody
 from bursar.payments import PaymentState
-from bursar.reports import EventKind
-from ledger.books import ApprovalRow, Payment
-from ledger.changes import CaseOpened, Change, Move
+from bursar.reports import Accepted, EventKind
+from ledger.books import ApprovalRow, Books, Payment
+from ledger.changes import CaseOpened, Change, Move, Written
 from ledger.poison import FAILURES_MAX, count_failure
 from ledger.postgres import PostgresBooks
 from ledger.resolutions import changes_nothing, decision_of, due_since
@@ -94,6 +96,21 @@ async def test_a_word_from_before_anybody_was_asked_counts_for_no_later_case(
     assert await breaks(auditor_url) == []
 
 
+async def test_a_word_from_before_the_partners_yes_counts_for_no_case_that_is_older_inv_20(
+    books: PostgresBooks, driver: Driver
+) -> None:
+    """A6: she has said "never moved" of what nobody knew; her partner has accepted it since."""
+    await in_review(driver)
+    await a_case(books, "outcome/1")
+    assert await says(books, "ana", GONE) is V.RECORDED
+    accepted = Evidence(actor="partner:bank", id="event/evt_1")
+    await Conclusions(books).conclude(await the_payment(books), Accepted(partner_ref=""), accepted)
+    assert await says(books, "ben", GONE) is V.RECORDED
+    assert (await the_payment(books)).state is S.SUBMITTED
+    assert await says(books, "ana", GONE) is V.RESOLVED, "now she says it of what was accepted"
+    assert (await the_payment(books)).state is S.FAILED
+
+
 async def test_a_word_that_was_taken_back_counts_no_more_until_it_is_said_again(
     books: PostgresBooks, driver: Driver
 ) -> None:
@@ -112,6 +129,36 @@ async def test_a_disabled_persons_word_does_not_decide_a_payment(
     assert await says(books, "ana", GONE) is V.RECORDED
     await books.disable_person(DisableBody(name=spelt, reason="left"), "chief")
     assert await says(books, "ben", GONE) is V.RECORDED
+    assert await says(books, "carl", GONE) is V.RESOLVED
+
+
+class Meanwhile:
+    """The books as a worker reaches them: before it writes, somebody is disabled."""
+
+    def __init__(self, books: PostgresBooks, name: str) -> None:
+        self._books = books
+        self._name = name
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._books, name)
+
+    async def write(self, change: Change) -> Written:
+        await self._books.disable_person(DisableBody(name=self._name, reason="left"), "chief")
+        return await self._books.write(change)
+
+
+async def test_who_is_disabled_after_they_were_counted_decides_no_payment_inv_20(
+    books: PostgresBooks, driver: Driver
+) -> None:
+    await in_review(driver)
+    assert await says(books, "ana", GONE) is V.RECORDED
+    await keep_word(books, "ben", decision_of(GONE))
+    meanwhile = cast(Books, Meanwhile(books, "ANA"))
+    action = Resolve(by="ben", outcome=GONE, evidence="ticket 4711")
+    wish = Wish(payment_id=PAYOUT, action=action, channel="update")
+    told = await Decisions(meanwhile, Rules(), Conclusions(meanwhile)).act(wish)
+    assert told.answer.verdict is V.NOT_WAITING
+    assert (await the_payment(books)).state is S.IN_REVIEW
     assert await says(books, "carl", GONE) is V.RESOLVED
 
 

@@ -13,6 +13,7 @@ from activities.conclusions import Conclusions, Evidence
 from activities.events import EventActivities
 from activities.rules import Delays
 from bursar import PaymentState
+from bursar.actions import Outcome
 from bursar.reports import Accepted, EventKind, NotFound, Paid, Rejected, RejectionCode, Report
 from ledger.postgres import PostgresBooks
 from partners.port import Attempt
@@ -25,6 +26,7 @@ from tests.activities.telling import (
     store,
     submitted,
     take,
+    two_say,
 )
 from tests.activities.test_money_evidence import FUNDS, NOSTRO, submitted_as
 from tests.activities.test_rails import Bank, opened
@@ -113,6 +115,7 @@ async def cancelled(books: PostgresBooks, driver: Driver) -> None:
 async def resolved(books: PostgresBooks, driver: Driver) -> None:
     """Have two people find out that it never moved."""
     await submitted(driver)
+    await two_say(books, Outcome.NEVER_MOVED)
     evidence = Evidence(actor="ana with ben", id=f"resolution/{PAYOUT}", closes_cases=True)
     payment = await Conclusions(books).payment(PAYOUT)
     await Conclusions(books).conclude(payment, Rejected(code=RejectionCode.OTHER), evidence)

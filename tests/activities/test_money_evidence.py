@@ -9,6 +9,7 @@ from activities.conclusions import Conclusions, Evidence
 from activities.events import EventActivities
 from activities.terms import Judged, Standing
 from bursar import PaymentState
+from bursar.actions import Outcome
 from bursar.reports import EventKind, Paid, PartnerEvent
 from ledger import accounts
 from ledger.postgres import PostgresBooks
@@ -23,6 +24,7 @@ from tests.activities.telling import (
     store,
     submitted,
     take,
+    two_say,
 )
 from tests.ledger.driving import ACME, BANK, Driver
 
@@ -168,6 +170,7 @@ async def test_deciding_a_payment_never_closes_a_case_whose_money_is_in_suspense
     await take(books, an_event(PAID, "evt_1", reference=f"{PAYOUT}-7", line_ref="bl_9"))
     await take(books, an_event(PAID, "evt_2", amount_minor=AMOUNT + 1))
     assert len(await cases(auditor_url)) == 2
+    await two_say(books, Outcome.PAID)
     decided = Evidence(actor="ana with ben", id=f"resolution/{PAYOUT}", closes_cases=True)
     conclusions = Conclusions(books)
     payment = await conclusions.payment(PAYOUT)

@@ -13,6 +13,7 @@ from bursar import PaymentState
 from bursar.reports import EventKind, PartnerEvent
 from ledger import accounts
 from ledger.books import Books
+from ledger.evidence import LineKind, PartnerLine
 from ledger.migrations.scripts import SQL
 from ledger.postgres import PostgresBooks
 from tests.activities.telling import (
@@ -154,6 +155,44 @@ async def test_what_was_noted_by_a_try_that_died_is_booked_as_it_was_noted(
     assert await breaks(auditor_url) == []
 
 
+class OfBefore:
+    """The books as a worker reaches them that is older than the noting of what is nobody's."""
+
+    def __init__(self, books: PostgresBooks) -> None:
+        self._books = books
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._books, name)
+
+    async def note_line(
+        self, partner: str, line_ref: str, payment_id: str | None, kind: LineKind, amount_minor: int
+    ) -> PartnerLine:
+        return PartnerLine(
+            partner=partner,
+            line_ref=line_ref,
+            payment_id=payment_id,
+            kind=kind,
+            amount_minor=amount_minor,
+            ordinal=1,
+            fits=True,
+            completes=False,
+        )
+
+
+async def test_what_an_old_worker_books_during_the_roll_is_not_booked_again_as_another(
+    books: PostgresBooks, auditor_url: str
+) -> None:
+    row = await store(books, a_credit("evt_1"))
+    old = EventActivities(cast(Books, OfBefore(books)))
+    await ActivityEnvironment().run(old.book_deposit, row)
+    await books.open_accounts([accounts.wallet_account(LATE, "main")])
+    await take(books, a_credit("evt_2"))
+    assert await balance(books, NOSTRO) == FUNDS + AMOUNT
+    assert (await balance(books, FOUND), await balance(books, LATE)) == (AMOUNT, 0)
+    assert await cases(auditor_url) == [("mismatch", None), ("unowned_credit", None)]
+    assert await breaks(auditor_url) == []
+
+
 async def test_what_releases_before_have_booked_is_noted_when_the_schema_is_brought_here(
     books: PostgresBooks, driver: Driver, admin_url: str
 ) -> None:
@@ -168,7 +207,7 @@ async def test_what_releases_before_have_booked_is_noted_when_the_schema_is_brou
     rows = [{**row, "noted_at": None} for row in await connection.fetch(noted)]
     assert [row["kind"] for row in rows] == ["suspense", "deposit", "suspense", "phantom"]
     await connection.execute("set session_replication_role = replica; delete from partner_lines")
-    await connection.execute((SQL / "0012_lines_of_before.sql").read_text())
+    await connection.execute((SQL / "0016_lines_of_before.sql").read_text())
     again = [{**row, "noted_at": None} for row in await connection.fetch(noted)]
     await connection.close()
     for row in (*rows, *again):

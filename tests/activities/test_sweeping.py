@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
+import asyncpg
 import pytest
 from temporalio.client import Client, Interceptor, OutboundInterceptor, SignalWorkflowInput
 from temporalio.common import SearchAttributePair, TypedSearchAttributes
@@ -236,3 +237,48 @@ async def test_an_event_that_was_taken_and_never_booked_is_a_case(
     for _ in range(2):
         await call(sweeper)
         assert await cases(auditor_url) == [("event_waits", None)]
+
+
+async def test_an_event_that_no_workflow_ever_takes_is_a_case_w7(
+    sweeper: SweepActivities, books: PostgresBooks, admin_url: str, auditor_url: str
+) -> None:
+    """W7: Temporal is well, and gives no answer for its run, which is no failure of the event."""
+    await store(books, an_event(EventKind.CREDIT, "evt_1", reference="nobody"))
+    await books.events_to_relay(10)
+    await call(sweeper)
+    assert await cases(auditor_url) == []
+    await came_long_ago(admin_url)
+    for _ in range(2):
+        await call(sweeper)
+        assert await cases(auditor_url) == [("event_waits", None)]
+
+
+async def test_an_acceptance_that_waits_for_the_answer_to_our_own_call_calls_nobody(
+    sweeper: SweepActivities, books: PostgresBooks, driver: Driver, admin_url: str, auditor_url: str
+) -> None:
+    """The relay leaves it in the table on purpose, for as long as the hand-over is tried."""
+    payment_id = new_id()
+    await driver.open_payout(payment_id)
+    await driver.claim(payment_id)
+    row = await store(books, an_event(EventKind.ACCEPTED, "evt_1", payment_id))
+    await books.events_to_relay(10)
+    await books.mark_taken(row.row_id)
+    await came_long_ago(admin_url)
+    await fetch(admin_url, "update partner_events set taken_at = received_at")
+    await call(sweeper)
+    assert await cases(auditor_url) == []
+    await driver.lose_track(payment_id)
+    await call(sweeper)
+    assert await cases(auditor_url) == [("event_waits", payment_id)]
+
+
+async def came_long_ago(admin_url: str) -> None:
+    """Make every event one that came 16 minutes ago, which only a replica's session may."""
+    connection = await asyncpg.connect(admin_url)
+    try:
+        await connection.execute("set session_replication_role = replica")
+        await connection.execute(
+            "update partner_events set received_at = now() - interval '16 minutes'"
+        )
+    finally:
+        await connection.close()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
 
+from bursar.gate import DisableBody
 from bursar.reports import EventKind, PartnerEvent
+from gateway.closing import Closing
+from gateway.tokens import Principal
 from ledger import accounts, postings
 from ledger.changes import CaseOpened, Change
 from ledger.poison import count_failure
@@ -99,6 +103,40 @@ async def test_a_credit_without_an_owner_is_assigned_by_two_people_inv_20(alone:
     assert not (await alone.resources.reader.check()).breaks
 
 
+class Meanwhile:
+    """The books as a gateway reaches them: before one of its calls somebody is disabled."""
+
+    def __init__(self, books: Any, call: str) -> None:
+        self._books = books
+        self._call = call
+
+    def __getattr__(self, name: str) -> Any:
+        return self._disable_first if name == self._call else getattr(self._books, name)
+
+    async def _disable_first(self, *given: Any, **named: Any) -> Any:
+        await self._books.disable_person(DisableBody(name="operator", reason="left"), "chief")
+        return await getattr(self._books, self._call)(*given, **named)
+
+
+@pytest.mark.parametrize(("call", "moved"), [("write", 0), ("close_case", AMOUNT)])
+async def test_who_is_disabled_after_they_were_counted_decides_no_case_inv_20(
+    alone: Gateway, call: str, moved: int
+) -> None:
+    """Until the money has moved that is undone; after that a third person closes the case."""
+    case = await open_case(alone, "unowned_credit")
+    await resolve(alone, case, "operator", WALLET)
+    closing = Closing(replace(alone.resources, books=cast(Any, Meanwhile(alone.books, call))))
+    second = Principal("second", frozenset({"operate"}))
+    told = await closing.resolve(case["id"], second, WALLET["to"], "seen it too")
+    assert told.verdict == "recorded"
+    assert await balance(alone, "wallet/acme/EUR") == moved
+    third = Principal("third", frozenset({"operate"}))
+    told = await Closing(alone.resources).resolve(case["id"], third, WALLET["to"], "and I")
+    assert told.verdict == "resolved"
+    assert await balance(alone, "wallet/acme/EUR") == AMOUNT
+    assert await balance(alone, "suspense/in/simulator/EUR") == 0
+
+
 async def test_what_the_partner_took_is_charged_or_borne_and_a_refused_way_can_be_tried_again(
     alone: Gateway,
 ) -> None:
@@ -178,9 +216,45 @@ async def test_a_list_asked_for_wrongly_says_what_is_wrong(alone: Gateway, query
         assert answer.json()["field"]
 
 
+async def test_an_event_that_nothing_will_ever_apply_is_given_up_by_two_people_inv_20(
+    alone: Gateway,
+) -> None:
+    """It keeps its verdict, comes back no more, and its case is closed."""
+    row_id, case = await set_aside(alone)
+    up = {"to": "given-up", "evidence": "booked by hand, ticket 4711"}
+    told = [await resolve(alone, case, who, up) for who in ("operator", "operator", "second")]
+    assert [one.json()["verdict"] for one in told] == ["recorded", "recorded", "resolved"]
+    (event,) = (await alone.as_("reader", "GET", "/v1/events")).json()["events"]
+    assert event["verdict"] == "given up by operator with second: booked by hand, ticket 4711"
+    assert await alone.books.redrive_events([row_id], "operator") == []
+    assert await alone.books.events_set_aside() == 0
+    assert (await alone.as_("reader", "GET", "/v1/cases")).json()["cases"] == []
+    assert not (await alone.resources.reader.check()).breaks
+
+
+async def test_what_is_brought_back_or_no_event_is_not_given_up(alone: Gateway) -> None:
+    row_id, case = await set_aside(alone)
+    up = {"to": "given-up", "evidence": "ticket 4711"}
+    assert (await resolve(alone, case, "operator", up)).json()["verdict"] == "recorded"
+    await alone.books.redrive_events([row_id], "operator")
+    late = await resolve(alone, case, "second", up)
+    assert (late.status_code, late.json()["code"]) == (409, "not_waiting")
+    other = await open_case(alone, "mismatch")
+    assert (await resolve(alone, other, "operator", up)).status_code == 422
+
+
 async def test_the_case_of_an_event_that_is_set_aside_is_closed_once_the_event_is_brought_back(
     alone: Gateway,
 ) -> None:
+    row_id, case = await set_aside(alone)
+    refused = await resolve(alone, case, "operator", SEEN)
+    assert (refused.status_code, refused.json()["code"]) == (409, "event_set_aside")
+    await alone.books.redrive_events([row_id], "operator")
+    assert (await resolve(alone, case, "operator", SEEN)).json()["verdict"] == "resolved"
+
+
+async def set_aside(alone: Gateway) -> tuple[int, dict[str, Any]]:
+    """Have an event fail for good; return its row's id and its case."""
     event = PartnerEvent(
         partner="simulator",
         event_id="evt_bad",
@@ -193,7 +267,4 @@ async def test_the_case_of_an_event_that_is_set_aside_is_closed_once_the_event_i
     assert stored is not None
     assert await count_failure(alone.books, stored, "a bug", actor="bursar", failures_max=1)
     (case,) = (await alone.as_("reader", "GET", "/v1/cases")).json()["cases"]
-    refused = await resolve(alone, case, "operator", SEEN)
-    assert (refused.status_code, refused.json()["code"]) == (409, "event_set_aside")
-    await alone.books.redrive_events([row_id], "operator")
-    assert (await resolve(alone, case, "operator", SEEN)).json()["verdict"] == "resolved"
+    return row_id, case

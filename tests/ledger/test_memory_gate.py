@@ -363,14 +363,14 @@ async def cases(said: Said) -> None:
     await said("write", change("po_1/decided", **closing))
     await said("open_cases", "po_1")
     await said("payment", "po_1")
-    end: dict[str, object] = {"by": "ana", "decision": "take", "resolution": "ours"}
+    end: dict[str, object] = {"by": "ana", "decision": gone[1].account, "resolution": "ours"}
     for case_id in (1, 2, 3):
         await said("case", case_id)
         await said("assign_case", case_id, "ben", "ana")
         await said("case", case_id)
     for who in ("ana", "ana", "Ana", "ANA ", "ben"):
         await said("close_case", 1, posting="case/1/take", **end)
-        await said("add_case_word", 1, who, "take", "a letter")
+        await said("add_case_word", 1, who, gone[1].account, "a letter")
     await said("close_case", 1, posting="case/1/take", **end)
     back = [leg._replace(delta=-leg.delta) for leg in gone]
     await said("write", change("case/1/take", *back, evidence_id="e2"))
