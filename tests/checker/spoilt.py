@@ -48,3 +48,14 @@ def second_payout(reference: str) -> str:
         " beneficiary, 'pending', 'pending', '2099-01-01T00:00:00.000000Z', 0, quirks"
         " FROM payouts WHERE reference = 'po_plain-1'"
     )
+
+
+EARLY = Spoilt(
+    "money was given out before the move that it was given out for",
+    {"INV-15", "INV-24"},
+    (
+        "UPDATE transitions t SET transaction_id = r.transaction_id FROM transitions r"
+        " WHERE t.payment_id = 'po_plain' AND r.payment_id = t.payment_id"
+        " AND (t.after, r.after) IN (('submitting', 'submitted'), ('submitted', 'submitting'))",
+    ),
+)

@@ -9,6 +9,7 @@ import pytest
 from checker.rulebook import FIGURES, INVARIANTS, SUMS
 from tests.checker.conftest import Copy, found
 from tests.checker.spoilt import (
+    EARLY,
     HASH,
     IBAN,
     MONEY,
@@ -57,15 +58,6 @@ SPOILT = (
         (
             "UPDATE balances b SET currency = 'USD' FROM accounts"
             " WHERE id = account_id AND path = 'own/EUR'",
-        ),
-    ),
-    Spoilt(
-        "money was given out before the move that it was given out for",
-        {"INV-15", "INV-24"},
-        (
-            "UPDATE transitions t SET transaction_id = r.transaction_id FROM transitions r"
-            " WHERE t.payment_id = 'po_plain' AND r.payment_id = t.payment_id"
-            " AND (t.after, r.after) IN (('submitting', 'submitted'), ('submitted', 'submitting'))",
         ),
     ),
     Spoilt("entries can be changed", {"INV-05"}, ("ALTER TABLE entries DISABLE TRIGGER frozen",)),
@@ -362,6 +354,7 @@ SPOILT = (
             " AND a.path = 'wallet/acme/EUR'",
         ),
     ),
+    EARLY,
     *PEOPLE,
     *PHANTOMS,
 )
