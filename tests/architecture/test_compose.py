@@ -163,9 +163,11 @@ class Outside:
         return text
 
     def secrets(self, name: str) -> Path:
-        """Write what a service would see under /run/secrets."""
+        """Write what a service would see under /run/secrets, once: it may be reading it already."""
         folder = self.directory / "secrets" / name
-        folder.mkdir(parents=True, exist_ok=True)
+        if folder.exists():
+            return folder
+        folder.mkdir(parents=True)
         for source, target in secrets_of(SERVICES[name]):
             made = self.directory / "made" / Path(COMPOSE["secrets"][source]["file"]).name
             (folder / target).write_text(self.put(made.read_text()))

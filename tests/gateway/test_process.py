@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from bursar.faults import MISCONFIGURED, UNAVAILABLE
 from tests.gateway.stand import BANK_SECRET, bearer, credit, signed, until, write_tokens
 
 
@@ -149,22 +150,22 @@ async def test_the_log_is_json_and_tells_no_token_body_or_account(
 
 
 @pytest.mark.parametrize(
-    ("changes", "word"),
+    ("changes", "word", "status"),
     [
-        ({"BURSAR_PARTNERS": '["nobody"]'}, "nobody"),
-        ({"BURSAR_TOKENS_FILE": "/nothing/tokens.toml"}, "/nothing/tokens.toml"),
-        ({"BURSAR_DATABASE_URL": "postgresql://a:hidden@127.0.0.1:1/x"}, "books"),
-        ({"PARTNER_SIMULATOR_URL": "hidden"}, "PARTNER_SIMULATOR_URL"),
-        ({"BURSAR_PARTNERS": "hidden"}, "partners"),
-        ({"BURSAR_GATEWAY_PORT": "hidden"}, "BURSAR_GATEWAY_PORT"),
+        ({"BURSAR_PARTNERS": '["nobody"]'}, "nobody", MISCONFIGURED),
+        ({"BURSAR_TOKENS_FILE": "/nothing/tokens.toml"}, "/nothing/tokens.toml", MISCONFIGURED),
+        ({"BURSAR_DATABASE_URL": "postgresql://a:hidden@127.0.0.1:1/x"}, "books", UNAVAILABLE),
+        ({"PARTNER_SIMULATOR_URL": "hidden"}, "PARTNER_SIMULATOR_URL", MISCONFIGURED),
+        ({"BURSAR_PARTNERS": "hidden"}, "partners", MISCONFIGURED),
+        ({"BURSAR_GATEWAY_PORT": "hidden"}, "BURSAR_GATEWAY_PORT", MISCONFIGURED),
     ],
 )
 async def test_what_stops_a_start_is_said_in_one_line_and_without_secrets(
-    books_url: str, tmp_path: Path, changes: dict[str, str], word: str
+    books_url: str, tmp_path: Path, changes: dict[str, str], word: str, status: int
 ) -> None:
     process = await start(environment(books_url, tmp_path, **changes))
     _, complaints = await asyncio.wait_for(process.communicate(), 60)
-    assert process.returncode == 2
+    assert process.returncode == status
     (line,) = complaints.decode().splitlines()
     assert line.startswith("gateway: ")
     assert word in line
