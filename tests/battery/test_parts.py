@@ -362,6 +362,28 @@ def test_every_deliberate_bug_still_applies_and_says_what_has_to_catch_it() -> N
         power.apply(mutant, ROOT, only_check=True)
 
 
+def test_a_deliberate_bug_in_sql_is_in_a_function_that_no_later_revision_replaces() -> None:
+    """Else it is in nobody's way: what is never called cannot be caught."""
+    revisions = sorted((ROOT / "ledger/migrations/sql").glob("*.sql"))
+    made = {file.name: re.findall(r"function (\w+)\(", file.read_text()) for file in revisions}
+    for mutant in power.mutants():
+        for name, line in re.findall(
+            r"^\+\+\+ b/ledger/migrations/sql/(\S+)\n@@ -(\d+)",
+            mutant.patch.read_text(),
+            re.MULTILINE,
+        ):
+            before = (
+                (ROOT / "ledger/migrations/sql" / name).read_text().splitlines()[: int(line) + 3]
+            )
+            function = re.findall(
+                r"^create (?:or replace )?function (\w+)\(", "\n".join(before), re.MULTILINE
+            )[-1]
+            later = [
+                each for each, functions in made.items() if each > name and function in functions
+            ]
+            assert not later, f"{mutant.name}: {function} is made anew in {later}"
+
+
 def test_a_patch_for_other_code_is_named_and_not_tried(tmp_path: Path) -> None:
     (tmp_path / "other.py").write_text("something else\n")
     patch = tmp_path / "old.patch"
