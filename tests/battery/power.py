@@ -119,7 +119,7 @@ def try_out(mutant: Mutant, seed: int) -> Verdict:
         return Verdict(mutant, (), None, seconds, "the run did not come to a report")
     figures = [name for name in ZEROS if told.get(name)]
     figures += [name for name, count in told["invariants"].items() if count]
-    payments = told["payments_attempted"]
+    payments = told.get("payments_attempted", 0)  # none where the run broke down
     figures += [name for name in RARE if not is_rare(told.get(name, 0), payments)]
     figures += ["rebuild"] if told["rebuild_differences"] else []
     figures += ["broken"] if told["broken"] else []
