@@ -194,7 +194,10 @@ async def test_a_sweep_sees_that_the_books_have_lost_what_an_earlier_one_saw(
     schedule = (await site.temporal.connect()).get_schedule_handle(names.SWEEP_SCHEDULE)
 
     async def a_sweep_has_seen_it() -> bool:
-        action = (await schedule.describe()).info.recent_actions[-1].action
+        begun = (await schedule.describe()).info.recent_actions
+        if not begun:  # the schedule is new
+            return False
+        action = begun[-1].action
         handle = site.temporal.client.get_workflow_handle(getattr(action, "workflow_id"))  # noqa: B009
         mark = (await handle.result())["watermark"]
         return bool(mark and mark["change_id"] >= newest)
