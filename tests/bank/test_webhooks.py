@@ -103,6 +103,19 @@ def test_webhooks_out_of_order_tell_the_end_first(
     assert payout["status"] == "paid"
 
 
+def test_money_that_comes_back_may_be_told_as_a_credit_of_the_same_line_first(
+    bank: BankProcess, shared_receiver: Receiver
+) -> None:
+    reference = new_reference()
+    bank.pay(order(reference, "[sim:paid-then-returned][sim:webhook-credit-first]"))
+    told = shared_receiver.wait_for_types(reference, "payout.returned")
+    back, credit = told[-1].body["data"], told[-2].body["data"]
+    assert [one.type for one in told[-2:]] == ["credit.received", "payout.returned"]
+    assert credit["amount_minor"] == back["returned_minor"]
+    same = ("reference", "currency", "value_on", "line_id")
+    assert [credit[name] for name in same] == [back[name] for name in same]
+
+
 def test_webhooks_may_be_taken_before_the_call_is_answered(
     start_bank: StartBank, receiver: Receiver
 ) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.battery.evidence import BankBook, BankLine, Told, payment_of, read_bank, read_diary
 from tests.battery.installation import Installation
-from tests.battery.plan import BREACHES, CONTRADICTIONS, PARTNERS
+from tests.battery.plan import BREACHES, CONTRADICTIONS, CREDIT_FIRST, PARTNERS
 
 ZEROS = (
     "doubled",
@@ -95,6 +95,14 @@ class Case:
         """Tell whether a bank has truly contradicted itself about a payment, and it is a case."""
         has_case = any(known["payment_id"] == payment_id for known in self.all_cases)
         return has_case and bool(self.quirks(payment_id) & {*CONTRADICTIONS})
+
+    def is_told_as_a_credit(self, payment_id: str) -> bool:
+        """Tell whether a bank has told a return as a credit first, and it is a case."""
+        is_mismatch = any(
+            known["payment_id"] == payment_id and known["kind"] == "mismatch"
+            for known in self.all_cases
+        )
+        return is_mismatch and CREDIT_FIRST in self.quirks(payment_id)
 
     def quirks(self, payment_id: str | None) -> Set[str]:
         """Return what a bank does wrong with a payment; None: what all do with any."""

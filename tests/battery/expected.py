@@ -13,7 +13,7 @@ from typing import Any
 
 from bursar.payments import PaymentState
 from tests.battery.evidence import Told
-from tests.battery.plan import ABOVE_ALL, BREACHES, CONTRADICTIONS, RETURNS, THIN
+from tests.battery.plan import ABOVE_ALL, BREACHES, CONTRADICTIONS, CREDIT_FIRST, RETURNS, THIN
 from tests.battery.profile import RULES
 
 S = PaymentState
@@ -28,12 +28,13 @@ NOES = frozenset({"reject", "accepted-then-failed"})
 
 _ECHOES = frozenset({"other-amount-echo", "other-payee-echo", "other-reference-echo"})
 _EXPLAINED_BY: Mapping[str, Set[str]] = {
-    "mismatch": _ECHOES,  # see `_judge_cases`: the other payment that is named has one, too
+    "mismatch": _ECHOES
+    | {CREDIT_FIRST},  # see `_judge_cases`: the other payment that is named has one, too
     "contradiction": frozenset(CONTRADICTIONS),
     "paid_twice": BREACHES,
     "phantom_debit": frozenset({"phantom-debit"}),
     "excess_return": BREACHES,
-    "unowned_credit": frozenset(),
+    "unowned_credit": frozenset({CREDIT_FIRST}),
     "unowned_returned": frozenset({*RETURNS, *CONTRADICTIONS}),
     "unowned_accepted": _ECHOES,
     "unowned_paid": _ECHOES,

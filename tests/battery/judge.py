@@ -203,9 +203,14 @@ def _judge_payment(
 def _judge_return(
     case: Case, payment: Mapping[str, Any], lines: list[BankLine], findings: Findings
 ) -> None:
-    """A payout is returned just when the bank has given all of it back, but for what it kept."""
+    """A payout is returned just when the bank has given all of it back, but for what it kept.
+
+    Where it was told as a credit first, it may be left in suspense, and a person hears of it.
+    """
     back = sum(line.amount_minor for line in lines if line.kind == "payout_return")
     whole = bool(back) and back + case.kept(payment["id"]) >= payment["amount_minor"]
+    if whole and case.is_told_as_a_credit(payment["id"]):
+        return
     if whole != (payment["state"] == S.RETURNED):
         text = f"{payment['id']} is {payment['state']}, and {back} of it came back"
         findings.add("unmatched_movement", text)

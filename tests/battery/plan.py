@@ -47,6 +47,8 @@ RETURNS = _known(
     *("paid-then-returned", "paid-then-returned-less-fee", "partial-return"),
     *("returned-in-two-parts", "return-before-paid"),
 )
+CREDIT_FIRST = "webhook-credit-first"
+"""One in three returns: the bank tells it as any money that came in before it tells what it is."""
 ON_TOP = {
     "webhook": _known(
         *("webhook-doubled", "webhook-doubled-new-ids", "webhook-out-of-order", "webhook-late"),
@@ -152,6 +154,8 @@ def _marker(rng: random.Random, number: int, contradictions: float) -> str:
     for share, kinds in ((0.06, RETURNS), (0.05, NOES), (contradictions, CONTRADICTIONS)):
         if chance < share:
             kind = kinds[number % len(kinds)]  # so that each kind has its turn
+            if kinds is RETURNS and number % 3 == 0:
+                return f"[sim:{kind}][sim:{CREDIT_FIRST}]"
             return f"[sim:{kind}]{_beside(rng, kind) if on_top else ''}"
         chance -= share
     return ""

@@ -49,6 +49,7 @@ FAULTS = {
     "W2": ("webhook-before-reply",),
     "W3": ("webhook-lost",),
     "W5": ("webhook-wrongly-signed", "webhook-forged"),
+    "W6": ("webhook-credit-first",),
 }  # fmt: skip
 """Which of the banks' misbehaviours are which fault of the battery."""
 

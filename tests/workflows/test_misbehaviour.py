@@ -77,6 +77,7 @@ ENDS: dict[str, End] = {
     "webhook-before-reply": PAID_ONCE,
     "webhook-wrongly-signed": PAID_ONCE,
     "webhook-forged": PAID_ONCE,
+    "webhook-credit-first": PAID_ONCE,  # nothing comes back
     "not-found-for-a-while": PAID_ONCE,
     "rejected-but-paid": CONTRADICTED,
     "failed-but-paid": CONTRADICTED,

@@ -35,6 +35,9 @@ def tell_payout(tx: Tx, now: float, tuning: Tuning, row: Any, word: str, **chang
     if quirks.webhook == "webhook-late":
         delay += tuning.webhook_late_seconds
     delay += max(0.0, row["visible_at"] - now)  # a hidden payout is not announced either
+    if quirks.webhook == "webhook-credit-first" and word == "returned":
+        _tell_as_a_credit(tx, now, told, due_at=now + delay)
+        delay += _gap(tuning)
     copies = NEW_IDS_COUNT if quirks.webhook == "webhook-doubled-new-ids" else 1
     for _ in range(copies):
         event = _write(tx, now, f"payout.{word}", told, row["id"])
@@ -52,6 +55,19 @@ def tell_credit(tx: Tx, now: float, tuning: Tuning, told: Json) -> None:
     _queue(tx, event, now + tuning.webhook_seconds, Quirks())
 
 
+def _tell_as_a_credit(tx: Tx, now: float, returned: Json, due_at: float) -> None:
+    """Queue the webhook of a return as if it were any money that came in: the same line."""
+    same = {name: returned[name] for name in ("reference", "currency", "value_on", "line_id")}
+    credit = {"credit_id": f"credit-of-{returned['line_id']}", "booked_at": stamp(now)}
+    told = credit | same | {"amount_minor": returned["returned_minor"]}
+    _queue(tx, _write(tx, now, "credit.received", told, None), due_at, Quirks())
+
+
+def _gap(tuning: Tuning) -> float:
+    """Return by how many seconds a webhook that comes after another is behind it."""
+    return max(0.2, 5 * tuning.webhook_seconds)
+
+
 def _tell_out_of_order(tx: Tx, now: float, tuning: Tuning, row: Any, word: str) -> None:
     """Keep "accepted" back until the outcome has been told, then contradict it with "pending"."""
     if word == "accepted":
@@ -60,13 +76,12 @@ def _tell_out_of_order(tx: Tx, now: float, tuning: Tuning, row: Any, word: str) 
     stale = {**told, "status": "pending", "code": None}
     stale |= {"booked_at": None, "value_on": None, "line_id": None}
     first = now + tuning.webhook_seconds + max(0.0, row["visible_at"] - now)
-    gap = max(0.2, 5 * tuning.webhook_seconds)
     words = [(word, told)]
     if not tx.execute("SELECT 1 FROM events WHERE payout = ?", (row["id"],)).fetchone():
         words += [("accepted", stale), ("pending", stale)]
     for place, (each, body) in enumerate(words):
         event = _write(tx, now, f"payout.{each}", body, row["id"])
-        _queue(tx, event, first + place * gap, Quirks())
+        _queue(tx, event, first + place * _gap(tuning), Quirks())
 
 
 def _write(tx: Tx, now: float, kind: str, data: Json, payout: int | None) -> int:

@@ -72,6 +72,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "webhook-before-reply",
         "webhook-wrongly-signed",
         "webhook-forged",
+        "webhook-credit-first",
     ),
     "lookup": ("not-found-for-a-while",),
 }
