@@ -17,6 +17,7 @@ from bursar.exit import leave
 from ops.program import ROOT
 from tests.battery import report
 from tests.battery.installation import end_leftovers
+from tests.battery.passing import passed
 from tests.battery.run import Run
 from tests.battery.tiers import TIERS, Tier
 
@@ -32,11 +33,15 @@ def main() -> int:
         if first <= number <= last:
             _part(home, tier, options.seed, number, console, forget=options.forget)
     parts = [json.loads(file.read_text()) for file in sorted(home.glob("part-*/report.json"))]
-    told = report.merged(parts, tier.parts)
+    try:
+        told = report.merged(parts, tier.parts)
+    except report.OtherBattery as error:
+        console.print(f"[red]{error}[/red]")
+        return 1
     report.save(home, told)
     report.show(told, console)
     sys.stdout.write(json.dumps(told) + "\n")
-    return 0 if report.passed(told) else 1
+    return 0 if passed(told) else 1
 
 
 def _part(
@@ -55,8 +60,11 @@ def _part(
     share = tier.part()
     first = (number - 1) * share.payments + 1
     run = Run(folder, share, seed * 1_000 + number, lambda text: console.print(text), first=first)
+    before = report.commit()
     told = asyncio.run(_run(run))
-    if forget or report.passed(told):
+    if told["commit"] != before:  # its programs were started of both
+        told["broken"].append(f"the checkout was changed meanwhile: {before}, {told['commit']}")
+    if forget or passed(told):
         run.site.forget()
     report.save(folder, told)
 

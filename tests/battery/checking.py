@@ -22,16 +22,22 @@ class CheckerFailed(Exception):
     """The checker could not judge; the message is what it said."""
 
 
-def home() -> Path | None:
-    """Return the folder that holds the checker, or None where there is none."""
+def home() -> Path:
+    """Return the folder that holds the checker.
+
+    Raises:
+        CheckerFailed: There is none.
+    """
     folder = Path(os.environ.get(HOME, ROOT))
-    return folder if (folder / "checker" / "__main__.py").exists() else None
+    if not (folder / "checker" / "__main__.py").exists():
+        raise CheckerFailed(f"{folder} holds no checker; {HOME} may name another folder")
+    return folder
 
 
 TRIES_MAX = 3
 
 
-async def ask(site: Installation, folder: Path) -> dict[str, Any]:
+async def ask(site: Installation) -> dict[str, Any]:
     """Let the checker judge an installation at rest; return its report.
 
     Raises:
@@ -39,7 +45,7 @@ async def ask(site: Installation, folder: Path) -> dict[str, Any]:
     """
     for tries_left in reversed(range(TRIES_MAX)):
         try:
-            return await _ask(site, folder)
+            return await _ask(site, home())
         except CheckerFailed:
             if not tries_left:
                 raise

@@ -20,6 +20,8 @@ from ops.postgres import PostgresFailed
 from ops.temporal import TemporalFailed
 from tests.battery.installation import Installation
 from tests.battery.orders import POINTS, How, Orders
+from tests.battery.profile import FROZEN_SECONDS
+from tests.battery.starting import started
 from tests.battery.tiers import Tier
 from tests.links import Way, Weather
 
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 STORMS = ("dropped", "late", "cut", "sliced", "deaf", "clogged", "swizzle", "dropped")
 """Kinds of bad weather, in turn, so that even a small run has each."""
 BUSY = ("worker_db", "gateway_db", "to_keyed", "from_keyed", "client_temporal")
-"""Lines on which there is always something to drop."""
+"""Lines on which there is always something to drop; answers are, on each in turn."""
 PAUSES = (("all", ""), ("partner", "keyed"), ("partner", "lookup"), ("currency", "EUR"))
 """What is paused, by scope and name."""
 BEGIN, END = 0.08, 0.85
@@ -38,27 +40,12 @@ BEGIN, END = 0.08, 0.85
 LOOK_EVERY_SECONDS = 0.1
 PATIENCE_SECONDS = 15.0
 """How long an order to die may wait for somebody to come by before the next one is given."""
-FROZEN_SECONDS = 8.0
-"""Longer than an activity may take, so that another worker runs it meanwhile."""
 
 HEAL_SECONDS_MAX = 60.0
 """How long a pause is tried to be lifted once all else is well."""
-STARTS_MAX = 3
 
 SELDOM = {"K1": 0.5, "K2": 0.5, "K3": 0.5, "K6": 0.4, "K14": 0.7, "K16": 0.5}
 """Points that fewer payments come by, or whose process has more to lose, get fewer orders."""
-
-
-def _started(start: Callable[[], None]) -> None:
-    """Start a server, again where it did not come up: nobody else would."""
-    for starts_left in reversed(range(STARTS_MAX)):
-        try:
-            start()
-        except (OSError, PostgresFailed, TemporalFailed):
-            if not starts_left:
-                raise
-        else:
-            return
 
 
 @dataclass(frozen=True)
@@ -110,6 +97,7 @@ class Director:
         self._rng = random.Random(f"{seed}/faults")  # noqa: S311  a plan, no secret
         self._chronicle = chronicle
         self._people = people
+        self._busy = itertools.cycle(BUSY)
         self._running: set[asyncio.Task[None]] = set()
         self._servers = asyncio.Lock()
         self._one_at_a_time = asyncio.Lock()
@@ -224,13 +212,13 @@ class Director:
                 await asyncio.to_thread(self._site.postgres.kill)
             else:
                 await asyncio.to_thread(self._site.postgres.stop, "immediate")
-            await asyncio.to_thread(_started, self._site.postgres.start)
+            await asyncio.to_thread(started, self._site.postgres.start)
             self.counts["db_restarts"] += 1
 
     async def _restart_temporal(self) -> None:
         async with self._servers:
             await asyncio.to_thread(self._site.temporal.kill)
-            await asyncio.to_thread(_started, self._site.temporal.start)
+            await asyncio.to_thread(started, self._site.temporal.start)
             self.counts["server_restarts"] += 1
 
     def _pause(self) -> Callable[[], Awaitable[None]]:
@@ -239,32 +227,35 @@ class Director:
         seconds = self._rng.uniform(0.5, 3.0)
 
         async def pause() -> None:
-            await self._say("pause", scope, name)
-            self.counts["pauses"] += 1
+            self.counts["pauses"] += await self._say("pause", scope, name)
             await asyncio.sleep(seconds)
             await self._say("resume", scope, name)
 
         return pause
 
-    async def _say(self, word: str, scope: str, name: str) -> None:
-        """Pause or resume; said until it is heard, since a pause that stays stops everything."""
+    async def _say(self, word: str, scope: str, name: str) -> bool:
+        """Pause or resume; said until it is heard, since a pause that stays stops everything.
+
+        Returns whether it was done.
+        """
         body = {"scope": scope, "name": name, "reason": "the battery"}
         headers = {"Authorization": "Bearer ops-token"}
         async with httpx.AsyncClient(trust_env=False, timeout=30, headers=headers) as http:
             for url in itertools.cycle(self._site.gateway_urls):
                 if self._healing and time.monotonic() > self._heal_until:
-                    return
+                    break
                 try:
                     answer = await http.post(f"{url}/v1/rails/{word}", json=body)
                     if answer.status_code < 500:
-                        return
+                        return answer.is_success
                 except httpx.HTTPError:
                     pass  # it is down: the other one, or later
                 await asyncio.sleep(LOOK_EVERY_SECONDS)
+        return False
 
     async def _freeze(self) -> None:
         name = self._rng.choice(self._site.ours)
-        if self._site.signal(name, signal.SIGSTOP):
+        if await self._hit(name, signal.SIGSTOP):
             self.counts["sigstops"] += 1
             self._people.frozen()
             await asyncio.sleep(FROZEN_SECONDS)
@@ -275,15 +266,23 @@ class Director:
         name = self._rng.choice(names)
 
         async def kill() -> None:
-            if self._site.signal(name, signal.SIGKILL):
+            if await self._hit(name, signal.SIGKILL):
                 self.counts[f"{name.rpartition('_')[0]}_kills"] += 1
 
         return kill
 
+    async def _hit(self, name: str, number: signal.Signals) -> bool:
+        """Send a signal to a program, as soon as it runs; tell whether it did."""
+        while not self._site.signal(name, number):
+            if self._healing:
+                return False
+            await asyncio.sleep(LOOK_EVERY_SECONDS)
+        return True
+
     def _storm(self, kind: str) -> Callable[[], Awaitable[None]]:
         """Return a spell of bad weather on one line, or a clog of some of them."""
         rng = self._rng
-        link = rng.choice(BUSY if kind == "dropped" else self._site.links)
+        link = next(self._busy) if kind == "dropped" else rng.choice(self._site.links)
         seconds = rng.uniform(1.0, 4.0)
         order = rng.sample(self._site.links, len(self._site.links))
         weather = {
@@ -296,11 +295,12 @@ class Director:
         }.get(kind)
 
         async def storm() -> None:
-            self.counts[f"proxy_{kind}"] += 1
             if weather is None:
                 await self._swizzle(order)
+                self.counts[f"proxy_{kind}"] += 1
                 return
             await self._site.weather.change(link, weather)
+            self.counts[f"proxy_{kind}"] += 1
             # No request may come out of a clog after the bank's "not found" has become a proof.
             await asyncio.sleep(min(seconds, 1.0) if kind == "clogged" else seconds)
             await self._site.weather.change(link)

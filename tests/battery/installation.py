@@ -21,10 +21,7 @@ from ops.postgres import LocalPostgres, packaged_bin
 from ops.program import Program, ProgramFailed
 from ops.temporal import NAMESPACE, LocalTemporal, find_temporal
 from ops.unprivileged import reachable_binaries, reachable_place, service_user
-from tests.battery.plan import (
-    MODES,
-    PARTNERS,
-)
+from tests.battery.plan import MODES, PARTNERS
 from tests.battery.profile import (
     API_KEY,
     BANK,
@@ -38,6 +35,7 @@ from tests.battery.profile import (
     tokens,
 )
 from tests.battery.proxy import Weatherman
+from tests.battery.starting import started
 from tests.battery.tiers import Tier
 
 START_SECONDS_MAX = 300.0
@@ -130,8 +128,8 @@ class Installation:
     async def start(self) -> None:
         """Start everything but the backend, on the data that is there."""
         await asyncio.gather(
-            asyncio.to_thread(self.postgres.start),
-            asyncio.to_thread(self.temporal.start),
+            asyncio.to_thread(started, self.postgres.start),
+            asyncio.to_thread(started, self.temporal.start),
             self.up("proxy", *self.banks),
         )
         await self._migrate()

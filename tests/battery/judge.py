@@ -224,6 +224,8 @@ def _judge_approval(
     if told is not None and told.request and not expected.price_is_right(told, payment):
         findings.add("wrong_amount", f"{payment_id}: not the fee or need of approvals that it has")
     claims = [attempt["opened_at"] for attempt in _attempts(case, payment_id)]
+    if payment_id in case.transferred:
+        claims.append(case.transferred[payment_id])
     if not need or not claims:
         return
     people = {

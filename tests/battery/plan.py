@@ -190,18 +190,22 @@ def _more(rng: random.Random) -> dict[str, Any]:
 def _transfer(rng: random.Random, seed: int, number: int) -> Deed:
     currency = _pick(rng, CURRENCIES)
     source, destination = rng.sample(OWNERS, 2)
+    amount_minor = ABOVE_ALL if _chance(rng, 0.05) else rng.randint(1, 500_00)
+    words: tuple[tuple[str, str], ...] = ()
+    if currency == "GBP" and amount_minor != ABOVE_ALL and _chance(rng, 0.7):
+        amount_minor, words = _approved(rng)
     request = {
         "id": payment_id("transfer", seed, number),
         "source": f"wallet/{source}/{currency}",
         "destination": f"wallet/{destination}/{currency}",
         "amount": {
-            "amount_minor": ABOVE_ALL if _chance(rng, 0.05) else rng.randint(1, 500_00),
+            "amount_minor": amount_minor,
             "currency": currency,
         },
         "reference": f"Rent {number}",
         "created_by": MAKER,
     }
-    return Deed(number, request, "transfer", **_more(rng))
+    return Deed(number, request, "transfer", words=words, **_more(rng))
 
 
 def dated(deed: Deed) -> dict[str, Any]:

@@ -14,7 +14,7 @@ mpl.use("svg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from tests.battery.report import passed
+from tests.battery.passing import passed
 
 MARKS = {
     "db_restart": ("PostgreSQL killed", "tab:red"),

@@ -23,9 +23,9 @@ from rich.console import Console
 from rich.table import Table
 
 from ops.program import ROOT
-from tests.battery import report
 from tests.battery.case import RARE, ZEROS, is_rare
 from tests.battery.checking import HOME as CHECKER_HOME
+from tests.battery.passing import passed
 
 PATCHES = Path(__file__).parent / "mutants"
 SECONDS_MAX = 900.0
@@ -120,7 +120,7 @@ def try_out(mutant: Mutant, seed: int) -> Verdict:
     figures = [name for name in ZEROS if told.get(name)]
     figures += [name for name, count in told["invariants"].items() if count]
     payments = told.get("payments_attempted", 0)  # none where the run broke down
-    figures += [name for name in RARE if not is_rare(told.get(name, 0), payments)]
+    figures += [name for name in RARE if not is_rare(name, told.get(name, 0), payments)]
     figures += ["rebuild"] if told["rebuild_differences"] else []
     figures += ["broken"] if told["broken"] else []
     return Verdict(mutant, tuple(figures), told.get("payments_attempted"), seconds)
@@ -183,7 +183,7 @@ def _is_sound(seed: int, console: Console) -> bool:
     """Tell whether a run without any bug passes: else nothing that is caught proves anything."""
     with tempfile.TemporaryDirectory(prefix="bursar-mutant-") as place:
         told = _run(ROOT, Path(place), seed)
-    sound = told is not None and report.passed(told)
+    sound = told is not None and passed(told)
     why = "did not come to a report" if told is None else json.dumps(told["violations"])
     console.print("control: passes without a bug" if sound else f"[red]control: {why}[/red]")
     return sound

@@ -38,8 +38,13 @@ overdue_after = 40
 """
 """The battery's profile: the same promises as in production, with every delay made short."""
 
-LAG_SECONDS = 4.0
-"""After that long a bank's "not found" is a proof; the proxy holds nothing back for longer."""
+FROZEN_SECONDS = 8.0
+"""How long a worker or gateway is stopped: longer than an activity may take, so that another one
+runs it meanwhile."""
+
+LAG_SECONDS = FROZEN_SECONDS + 2
+"""After that long a bank's "not found" is a proof: the proxy holds nothing back for longer, and
+nothing that a stopped worker was about to send comes later."""
 
 BANK = {
     "BANK_API_KEY": API_KEY,

@@ -13,14 +13,13 @@ from rich.table import Table
 
 from bursar.payments import PaymentState
 from ops.program import ROOT
-from tests.battery.case import RARE, ZEROS, Case, is_rare
+from tests.battery.case import ZEROS, Case
 from tests.battery.evidence import BankLine
 from tests.battery.installation import Installation
 from tests.battery.orders import MISSING_POINTS, POINTS
+from tests.battery.passing import DETECT_SECONDS, missing, passed
 from tests.battery.run import Outcome
-from tests.battery.tiers import Tier
-
-CHECKER = "none: only the battery's own judge"
+from tests.battery.tiers import TIERS
 
 APART = frozenset(
     {
@@ -44,25 +43,14 @@ FAULTS = {
     "P11": ("200-empty", "200-html", "200-truncated", "odd-2xx", "202-empty"),
     "P12": ("other-amount-echo", "other-payee-echo", "other-reference-echo"),
     "P16": ("paid-then-returned", "paid-then-returned-less-fee", "partial-return",
-            "returned-in-two-parts", "returned-twice", "return-before-paid"),
+            "returned-in-two-parts", "returned-twice", "return-before-paid",
+            "webhook-credit-first"),
     "W1": ("webhook-doubled", "webhook-doubled-new-ids", "webhook-late", "webhook-out-of-order"),
     "W2": ("webhook-before-reply",),
     "W3": ("webhook-lost",),
     "W5": ("webhook-wrongly-signed", "webhook-forged"),
-    "W6": ("webhook-credit-first",),
 }  # fmt: skip
 """Which of the banks' misbehaviours are which fault of the battery."""
-
-DETECT_SECONDS = 60.0
-"""Within which a bank's movement against its word is to be a case."""
-DETECT_LATE = 0.05
-"""The largest share that may come later, or one: a machine that stands still makes some."""
-DETECT_SECONDS_MAX = 300.0
-"""Beyond which none may be."""
-POINTS_HARD = 200
-"""From so many hard kills on, each crash point has to have had one."""
-SHORT_FEW, SHORT = 3, 0.05
-"""How many kills, freezes and storms that were ordered may stay out: so many, or this share."""
 
 FOUND_OUT = frozenset({"contradiction", "paid_twice", "phantom_debit", "excess_return"})
 """Cases that say a bank has moved money otherwise than it had told, or than it may."""
@@ -74,12 +62,11 @@ def figures(site: Installation, outcome: Outcome) -> dict[str, Any]:
     told: dict[str, Any] = {
         "tier": site.tier.name,
         "seed": site.seed,
-        "commit": _commit(),
-        "checker_version": CHECKER,
+        "commit": commit(),
         "seconds": round(outcome.seconds, 1),
     }
     if case is not None:
-        told |= _payments(case)
+        told |= _payments(case) | _clean(case)
         told["in_case_resolved"] = outcome.resolved
         told["cases_closed"] = outcome.closed
         waits = times_to_detect(case)
@@ -89,9 +76,9 @@ def figures(site: Installation, outcome: Outcome) -> dict[str, Any]:
         told["faults_by_id"], told["partner_lies_by_id"] = _lies(case)
     if director is not None:
         told |= _breaks(director.orders.done(), director.counts, outcome)
-        told |= _missing(site.tier, told)
         own = _own_faults(director.counts, outcome.dropped)
         told["faults_by_id"] = {**own, **told.get("faults_by_id", {})}
+        told |= missing(site.tier, told)
     told["per_state"] = _state_times(outcome.state_times)
     told |= outcome.findings.figures()
     told |= _checked(outcome, told)
@@ -101,27 +88,6 @@ def figures(site: Installation, outcome: Outcome) -> dict[str, Any]:
     told["violations"] = {k: v[:20] for k, v in outcome.findings.by_figure.items() if v}
     told["rebuilt"] = outcome.rebuilt[:20]
     return told
-
-
-def passed(told: dict[str, Any]) -> bool:
-    """Tell whether a run came to its end, had its faults, and every figure is as it has to be."""
-    if told["broken"] or told["rebuild_differences"]:
-        return False
-    wrong = any(told[name] for name in ZEROS) or any(told["invariants"].values())
-    often = not all(is_rare(told[name], told["payments_attempted"]) for name in RARE)
-    return not (wrong or often or _is_found_late(told) or _was_spared(told))
-
-
-def _is_found_late(told: dict[str, Any]) -> bool:
-    late = told["detected_late"] > max(1, DETECT_LATE * told["detected"])
-    return late or (told["max_time_to_detect"] or 0) > DETECT_SECONDS_MAX
-
-
-def _was_spared(told: dict[str, Any]) -> bool:
-    """Tell whether faults that were ordered did not come: then less is proven than is said."""
-    never_hard = [point for point, deaths in told["per_K"].items() if not deaths["hard"]]
-    many = told["hard_kills"] >= POINTS_HARD
-    return bool(told["silent_K"] or told["faults_missed"] or (many and never_hard))
 
 
 def _checked(outcome: Outcome, told: dict[str, Any]) -> dict[str, Any]:
@@ -166,6 +132,17 @@ def _payments(case: Case) -> dict[str, Any]:
         "rejected": states["failed"] + states["refused"],
         "in_case": sum(1 for payment_id in case.open_cases if payment_id),
         "cases_by_kind": dict(Counter(each["kind"] for each in case.all_cases)),
+    }
+
+
+def _clean(case: Case) -> dict[str, Any]:
+    """Return of each bank how many payouts it did nothing wrong with, and how many were unknown."""
+    asked = {each["payment_id"] for each in case.all_cases if each["kind"] == "outcome_unknown"}
+    clean = list(case.clean())
+    unknown = [payment for payment in clean if payment["id"] in asked]
+    return {
+        "clean_payouts": dict(Counter(payment["partner"] for payment in clean)),
+        "clean_unknown": dict(Counter(payment["partner"] for payment in unknown)),
     }
 
 
@@ -219,24 +196,6 @@ def _breaks(done: Counter[Any], counts: Counter[str], outcome: Outcome) -> dict[
     }
 
 
-def _missing(tier: Tier, told: dict[str, Any]) -> dict[str, Any]:
-    """Return which faults of the tier did not come: a run without them proves nothing."""
-    if tier.is_for_power:  # its first violation ends it
-        return {"silent_K": [], "faults_missed": []}
-    planned = {
-        "hard_kills": tier.hard_kills,
-        "soft_kills": tier.soft_kills,
-        "sigstops": tier.freezes,
-        "pauses": tier.pauses,
-    }
-    missed = [n for n, count in planned.items() if count - told[n] > max(SHORT_FEW, SHORT * count)]
-    restarts = {"db_restarts": tier.db_restarts, "server_restarts": tier.server_restarts}
-    return {
-        "silent_K": [k for k, deaths in told["per_K"].items() if not any(deaths.values())],
-        "faults_missed": missed + [name for name, count in restarts.items() if told[name] < count],
-    }
-
-
 def _own_faults(counts: Counter[str], dropped: dict[str, int]) -> dict[str, int]:
     storms = sum(n for name, n in counts.items() if name.startswith("proxy_"))
     return {
@@ -248,7 +207,8 @@ def _own_faults(counts: Counter[str], dropped: dict[str, int]) -> dict[str, int]
     }
 
 
-def _commit() -> str:
+def commit() -> str:
+    """Return which code is tried."""
     said = subprocess.run(
         ["git", "describe", "--always", "--dirty"],
         cwd=ROOT,
@@ -259,28 +219,44 @@ def _commit() -> str:
     return said.stdout.strip() or "unknown"
 
 
+JUDGED = frozenset({"faults_missed", "detected_late", "clean_payouts", "invariants"})
+"""What is judged of a part that came to its end, beside the figures that have to be 0 or rare."""
+
+
+class OtherBattery(Exception):
+    """Parts that do not belong together; the message says which."""
+
+
 def merged(parts: list[dict[str, Any]], planned: int) -> dict[str, Any]:
     """Return the figures of a run that was done in parts: counts are added up.
 
     Args:
         parts: The reports of those that were done.
         planned: How many parts the whole run has.
+
+    Raises:
+        OtherBattery: A part was done by a battery of before, which did not look at everything.
     """
+    for number, part in enumerate(parts, start=1):
+        if not part["broken"] and (lacks := JUDGED - part.keys()):
+            raise OtherBattery(f"report {number} lacks {', '.join(sorted(lacks))}: run it anew")
     whole = dict(parts[0])
     for part in parts[1:]:
         for name, value in part.items():
             whole[name] = _added(whole.get(name), value, name)
     whole["parts"], whole["parts_planned"] = len(parts), planned
+    if not whole["broken"]:
+        whole |= missing(TIERS[whole["tier"]], whole, len(parts) / planned)
     return whole
 
 
-_KEPT = frozenset({"seed", "tier", "checker_version", "not_built_K", "not_judged", "parts_planned"})
+_KEPT = frozenset({"seed", "tier", "not_built_K", "not_judged", "parts_planned"})
 
 
 def _added(mine: Any, other: Any, name: str) -> Any:
     if mine is None or name in _KEPT:
         return other
-    if name == "commit":  # a run whose parts were of several says so
+    if name in ("commit", "checker_version"):  # a run whose parts were of several says so
         return mine if other in mine.split("+") else f"{mine}+{other}"
     if name in ("time_to_drain", "max_time_to_detect"):
         return max(mine, other or 0)

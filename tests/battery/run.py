@@ -189,13 +189,11 @@ class Run:
             for each in what:
                 if each not in self.outcome.findings.by_figure[figure]:
                     self.outcome.findings.add(figure, each)
-        checker = checking.home()
-        if checker is not None:
-            try:
-                told = await checking.ask(self.site, checker)
-                self.outcome.checker = checking.worse(self.outcome.checker, told)
-            except checking.CheckerFailed as error:
-                self.outcome.broken.append(f"the checker could not judge: {error}")
+        try:
+            told = await checking.ask(self.site)
+            self.outcome.checker = checking.worse(self.outcome.checker, told)
+        except checking.CheckerFailed as error:
+            self.outcome.broken.append(f"the checker could not judge: {error}")
 
     async def _cold_restart(self) -> None:
         await self.site.kill_all()

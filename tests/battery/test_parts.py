@@ -17,12 +17,13 @@ from typing import Any
 import pytest
 
 from ops.program import ROOT
-from tests.battery import power, report
+from tests.battery import power, profile, report
 from tests.battery.case import RARE, ZEROS, Case, Findings
 from tests.battery.diary import Diary
 from tests.battery.evidence import BankBook, Told, read_bank, read_diary
 from tests.battery.judge import judge
 from tests.battery.orders import MISSING_POINTS, POINTS, Fate, Orders, Swallowed
+from tests.battery.passing import passed
 from tests.battery.plan import as_request, dated, deed
 from tests.battery.run import Run
 from tests.battery.tiers import TIERS
@@ -152,7 +153,7 @@ def test_a_booking_that_the_bank_has_twice_fails_the_run(tmp_path: Path) -> None
     findings = judge(a_case(read_bank("keyed", bank_file(tmp_path, debits=2))))
     assert findings.figures()["doubled"] == 1
     assert findings.figures()["unmatched_movement"] == 1
-    assert not report.passed(figures_of(findings))
+    assert not passed(figures_of(findings))
 
 
 def test_how_long_a_contradiction_went_unseen_is_taken_from_the_banks_own_book(
@@ -174,7 +175,7 @@ def test_a_settled_payout_that_the_bank_has_never_paid_fails_the_run(tmp_path: P
     findings = judge(a_case(read_bank("keyed", bank_file(tmp_path, debits=0))))
     assert findings.figures()["lost"] == 1
     assert findings.figures()["misled_client"] == 1
-    assert not report.passed(figures_of(findings))
+    assert not passed(figures_of(findings))
 
 
 def test_a_client_that_was_told_of_a_cancel_and_was_paid_fails_the_run(tmp_path: Path) -> None:
@@ -223,7 +224,7 @@ async def test_a_run_that_breaks_down_comes_to_a_report_and_fails(tmp_path: Path
     run = BrokenRun(tmp_path / "part-001", TIERS["power"], 1, lambda _: None)
     told = report.figures(run.site, await run.live())
     assert "no wallet could be opened" in told["broken"][0]
-    assert not report.passed(told)
+    assert not passed(told)
 
 
 def test_a_no_that_was_paid_is_explained_only_by_a_bank_that_contradicts_itself(
@@ -287,7 +288,9 @@ def test_a_bank_through_which_nothing_is_paid_though_nothing_stands_in_the_way_i
 
 def figures_of(findings: Findings) -> dict[str, Any]:
     had = {"silent_K": [], "faults_missed": [], "max_time_to_detect": 1.0, "broken": []}
-    counts = {"payments_attempted": 1_000, "invariants": {}, "rebuild_differences": 0}
+    had |= {"clean_payouts": {"blind": 100}, "clean_unknown": {"blind": 15}}
+    counts = {"payments_attempted": 1_000, "invariants": {"INV-01": 0}, "rebuild_differences": 0}
+    counts |= {"in_case": 0, "in_case_resolved": 60}
     counts |= {"hard_kills": 60, "per_K": {"K1": {"hard": 0, "soft": 3}}}
     counts |= {"detected": 10, "detected_late": 0}
     return {**findings.figures(), **counts, **had}
@@ -295,35 +298,71 @@ def figures_of(findings: Findings) -> dict[str, Any]:
 
 def test_a_run_that_is_clean_passes_and_one_that_broke_down_does_not() -> None:
     clean = figures_of(Findings())
-    assert report.passed(clean)
-    assert not report.passed({**clean, "broken": ["it never came to rest"]})
-    assert not report.passed({**clean, "invariants": {"INV-08": 1}})
+    assert passed(clean)
+    assert not passed({**clean, "broken": ["it never came to rest"]})
+    assert not passed({**clean, "invariants": {"INV-08": 1}})
     for name in ZEROS:
-        assert not report.passed({**clean, name: 1})
+        assert not passed({**clean, name: 1})
     for name in RARE:
-        assert report.passed({**clean, name: 5})
-        assert not report.passed({**clean, name: 6})
+        assert passed({**clean, name: 3})
+        assert not passed({**clean, name: 4})
+    assert passed({**clean, "payments_attempted": 20_000, "unexpected_end": 10})
+    assert not passed({**clean, "payments_attempted": 20_000, "unexpected_end": 11})
+    assert not passed({**clean, "invariants": {}}), "nobody has checked it"
+    assert not passed({**clean, "in_case_resolved": 61}), "people have done its work"
+    assert not passed({**clean, "clean_unknown": {"blind": 16}}), "likewise at one bank"
     for name in ("silent_K", "faults_missed"):
-        assert not report.passed({**clean, name: ["K7"]}), "a run without its faults proves nothing"
-    assert not report.passed({**clean, "hard_kills": 1_000}), "no process was killed at K1"
-    assert report.passed({**clean, "max_time_to_detect": 61.0, "detected_late": 1})
-    assert not report.passed({**clean, "max_time_to_detect": 61.0, "detected_late": 2})
-    assert not report.passed({**clean, "max_time_to_detect": 301.0, "detected_late": 1})
+        assert not passed({**clean, name: ["K7"]}), "a run without its faults proves nothing"
+    assert not passed({**clean, "hard_kills": 1_000}), "no process was killed at K1"
+    assert passed({**clean, "max_time_to_detect": 61.0, "detected_late": 1})
+    assert not passed({**clean, "max_time_to_detect": 61.0, "detected_late": 2})
+    assert not passed({**clean, "max_time_to_detect": 301.0, "detected_late": 1})
 
 
 def test_the_parts_of_a_run_are_added_up() -> None:
     part = {
         **figures_of(Findings()),
         **{"tier": "release", "seed": 1, "hard_kills": 50, "time_to_drain": 3.0, "commit": "a"},
+        **{"soft_kills": 2_500, "sigstops": 10, "pauses": 20, "proxy_faults": {"late": 80}},
+        **{"db_restarts": 10, "server_restarts": 10, "faults_by_id": {"D2": 9}},
+        "other_kills": {"bank_kills": 10, "worker_kills": 7, "gateway_kills": 3},
         "per_K": {"K1": {"hard": 2, "soft": 3}},
     }
     other = {**part, "doubled": 1, "time_to_drain": 9.0, "commit": "b"}
     whole = report.merged([part, other, other], planned=20)
     assert (whole["parts"], whole["parts_planned"], whole["commit"]) == (3, 20, "a+b")
-    whole = report.merged([part, other], planned=2)
+    assert whole["faults_missed"] == []
+    spared = {**part, "sigstops": 7, "faults_missed": []}
+    assert report.merged([spared], planned=20)["faults_missed"] == []
+    assert report.merged([spared] * 20, planned=20)["faults_missed"] == ["sigstops"]
+    whole = report.merged([part, other], planned=20)
     assert (whole["hard_kills"], whole["doubled"], whole["time_to_drain"]) == (100, 1, 9.0)
     assert whole["per_K"] == {"K1": {"hard": 4, "soft": 6}}
-    assert not report.passed(whole)
+    assert not passed(whole)
+    with pytest.raises(report.OtherBattery, match="report 2 lacks clean_payouts: run it anew"):
+        report.merged([part, {k: v for k, v in part.items() if k != "clean_payouts"}], planned=20)
+
+
+def test_what_a_stopped_worker_was_about_to_send_comes_before_a_miss_is_a_proof() -> None:
+    """No fence helps against a send whose bytes are under way; the lag has to cover it."""
+    assert profile.LAG_SECONDS > profile.FROZEN_SECONDS
+
+
+def test_a_transfer_that_was_moved_before_enough_people_had_approved_is_a_bypass(
+    tmp_path: Path,
+) -> None:
+    case = a_case(read_bank("keyed", bank_file(tmp_path, debits=0)))
+    case.nostro.clear()
+    case.attempts.clear()
+    case.payments["po_1"] |= {"kind": "transfer", "currency": "GBP", "amount_minor": 3_000_00}
+    case.told["po_1"].kind = "transfer"
+    case.transferred["po_1"] = BOOKED_AT
+    assert judge(case).figures()["approval_bypass"] == 1
+    word = {"principal": "ana", "at": BOOKED_AT, "content_hash": "h"}
+    case.approvals["po_1"] = [word]
+    assert judge(case).figures()["approval_bypass"] == 0
+    case.approvals["po_1"] = [{**word, "at": BOOKED_AT + timedelta(seconds=1)}]
+    assert judge(case).figures()["approval_bypass"] == 1
 
 
 def test_the_parts_of_a_tier_are_at_least_the_tier() -> None:
