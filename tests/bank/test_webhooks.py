@@ -103,6 +103,16 @@ def test_webhooks_out_of_order_tell_the_end_first(
     assert payout["status"] == "paid"
 
 
+def test_webhooks_out_of_order_tell_a_payout_as_it_was_when_it_was_paid(
+    bank: BankProcess, shared_receiver: Receiver
+) -> None:
+    reference = new_reference()
+    bank.pay(order(reference, "[sim:return-before-paid][sim:webhook-out-of-order]"))
+    told = shared_receiver.wait_for_types(reference, "payout.returned", "payout.paid")
+    status = {one.type: one.body["data"]["status"] for one in told}
+    assert (status["payout.returned"], status["payout.paid"]) == ("returned", "paid")
+
+
 def test_money_that_comes_back_may_be_told_as_a_credit_of_the_same_line_first(
     bank: BankProcess, shared_receiver: Receiver
 ) -> None:

@@ -27,7 +27,7 @@ def tell_payout(tx: Tx, now: float, tuning: Tuning, row: Any, word: str, **chang
     if quirks.webhook == "webhook-lost":
         return
     if quirks.webhook == "webhook-out-of-order":
-        _tell_out_of_order(tx, now, tuning, row, word)
+        _tell_out_of_order(tx, now, tuning, row, word, told)
         return
     delay = tuning.webhook_seconds
     if quirks.webhook == "webhook-before-reply":
@@ -68,11 +68,12 @@ def _gap(tuning: Tuning) -> float:
     return max(0.2, 5 * tuning.webhook_seconds)
 
 
-def _tell_out_of_order(tx: Tx, now: float, tuning: Tuning, row: Any, word: str) -> None:
+def _tell_out_of_order(
+    tx: Tx, now: float, tuning: Tuning, row: Any, word: str, told: Json
+) -> None:
     """Keep "accepted" back until the outcome has been told, then contradict it with "pending"."""
     if word == "accepted":
         return
-    told = payout_told(row)
     stale = {**told, "status": "pending", "code": None}
     stale |= {"booked_at": None, "value_on": None, "line_id": None}
     first = now + tuning.webhook_seconds + max(0.0, row["visible_at"] - now)
