@@ -92,7 +92,7 @@ TIERS = {
         replace(_often("smoke", 300, 4, (10, 60), 1), gateways=1),
         _often("pr", 2_000, 15, (60, 800), 5),
         replace(_often("nightly", 20_000, 60, (250, 10_000), 40), parts=4),
-        replace(_often("release", 100_000, 240, (1_000, 50_000), 200), parts=20),
+        replace(_often("release", 100_000, 330, (1_000, 50_000), 200), parts=20),
     )
 }
 """`power` is what the deliberate bugs are tried with: small, and ended by the first violation."""
