@@ -1,9 +1,13 @@
-"""Faults in settings: what is wrong, in one line, by the name that a person can set."""
+"""Faults that keep a service from running: what is wrong, in one line, and its exit status."""
 
 from __future__ import annotations
 
+import sys
+
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
+
+from bursar.errors import BursarError, InvalidRequest
 
 
 def toml_fault(error: Exception) -> str:
@@ -36,10 +40,37 @@ MISCONFIGURED = 2
 UNSAFE = 3
 """Exit status of a service that must not run as it is set up; repeating the start is no help."""
 
-
 UNAVAILABLE = 6
 """Exit status of a program that met nobody at Temporal's or the database's address: try again."""
 
 
 class UnsafeSetup(Exception):
     """A service must not run like this: what is wrong, and what to change."""
+
+
+FAULTS = (ValidationError, SettingsError, UnsafeSetup, BursarError, ConnectionError)
+"""What a service may meet at its start for which it cannot run."""
+
+
+def explain(service: str, error: Exception) -> int:
+    """Say on standard error why a service cannot run; return its exit status.
+
+    Args:
+        service: Its name, as people know it.
+        error: One of `FAULTS`.
+    """
+    if isinstance(error, ValidationError | SettingsError):  # their own text may repeat secrets
+        status, why = MISCONFIGURED, settings_fault(error, "BURSAR_")
+    elif isinstance(error, InvalidRequest):
+        status, why = MISCONFIGURED, str(error)
+    else:
+        status, why = UNSAFE if isinstance(error, UnsafeSetup) else UNAVAILABLE, str(error)
+    sys.stderr.write(f"the {service} {_CANNOT[status]}: {why}\n")
+    return status
+
+
+_CANNOT = {
+    MISCONFIGURED: "cannot run, its settings are not right",
+    UNSAFE: "must not run like this",
+    UNAVAILABLE: "cannot start",
+}

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
 
 import structlog
 import uvicorn
-from pydantic import ValidationError
-from pydantic_settings import SettingsError
 
-from bursar.errors import BursarError, InvalidRequest
 from bursar.exit import leave
-from bursar.faults import MISCONFIGURED, UNAVAILABLE, UNSAFE, UnsafeSetup, settings_fault
+from bursar.faults import FAULTS, explain
 from gateway.app import create_app
 from gateway.logs import write_json_logs
 from gateway.resources import Opening, open_resources
 from gateway.settings import Settings, read_settings
-from gateway.tokens import TokensFileInvalid
 
 _log = structlog.get_logger("gateway")
 
@@ -50,19 +45,8 @@ def main() -> int:
     write_json_logs()
     try:
         asyncio.run(serve(read_settings()))
-    except (ValidationError, SettingsError) as error:  # their own text may repeat secrets
-        fault = settings_fault(error, "BURSAR_")
-        sys.stderr.write(f"gateway: the settings are not right: {fault}\n")
-        return MISCONFIGURED
-    except UnsafeSetup as error:
-        sys.stderr.write(f"gateway: it must not run like this: {error}\n")
-        return UNSAFE
-    except (TokensFileInvalid, InvalidRequest) as error:
-        sys.stderr.write(f"gateway: the settings are not right: {error}\n")
-        return MISCONFIGURED
-    except (BursarError, ConnectionError) as error:
-        sys.stderr.write(f"gateway: it cannot start: {error}\n")
-        return UNAVAILABLE
+    except FAULTS as error:
+        return explain("gateway", error)
     return 0
 
 

@@ -12,6 +12,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from bursar.errors import InvalidRequest
 from bursar.faults import toml_fault
 from bursar.ids import Actor
 from bursar.inputs import json_field
@@ -27,7 +28,7 @@ Role = Annotated[
 """read, operate, admin, or approve with a level that the approval rules name: approve-l1."""
 
 
-class TokensFileInvalid(Exception):
+class TokensFileInvalid(InvalidRequest):
     """The tokens file is missing or wrong; the gateway must not start on it."""
 
 

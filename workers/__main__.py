@@ -7,18 +7,13 @@ import asyncio
 import contextlib
 import logging
 import signal
-import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-from pydantic_settings import SettingsError
-
 from bursar import names
-from bursar.errors import BursarError, InvalidRequest
 from bursar.exit import leave
-from bursar.faults import MISCONFIGURED, UNAVAILABLE, UNSAFE, UnsafeSetup, settings_fault
+from bursar.faults import FAULTS, explain
 from workers.comparing import compare_books, compare_later
 from workers.memory import collect_seldom
 from workers.resources import Opening, open_resources
@@ -95,19 +90,8 @@ def main() -> int:
             parser.error(f"no queue {', '.join(sorted(strangers))}; there are {', '.join(known)}")
         collect_seldom()
         asyncio.run(serve(settings, wanted))
-    except (ValidationError, SettingsError) as error:
-        fault = settings_fault(error, "BURSAR_")
-        print(f"the worker's settings are not right: {fault}", file=sys.stderr)  # noqa: T201
-        return MISCONFIGURED
-    except InvalidRequest as error:
-        print(f"the worker's settings are not right: {error}", file=sys.stderr)  # noqa: T201
-        return MISCONFIGURED
-    except UnsafeSetup as error:
-        print(f"the worker must not run like this: {error}", file=sys.stderr)  # noqa: T201
-        return UNSAFE
-    except (BursarError, ConnectionError) as error:
-        print(f"the worker cannot start: {error}", file=sys.stderr)  # noqa: T201
-        return UNAVAILABLE
+    except FAULTS as error:
+        return explain("worker", error)
     return 0
 
 

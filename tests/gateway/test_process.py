@@ -167,6 +167,6 @@ async def test_what_stops_a_start_is_said_in_one_line_and_without_secrets(
     _, complaints = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == status
     (line,) = complaints.decode().splitlines()
-    assert line.startswith("gateway: ")
+    assert line.startswith("the gateway cannot ")
     assert word in line
     assert "hidden" not in line

@@ -68,9 +68,7 @@ def _gap(tuning: Tuning) -> float:
     return max(0.2, 5 * tuning.webhook_seconds)
 
 
-def _tell_out_of_order(
-    tx: Tx, now: float, tuning: Tuning, row: Any, word: str, told: Json
-) -> None:
+def _tell_out_of_order(tx: Tx, now: float, tuning: Tuning, row: Any, word: str, told: Json) -> None:
     """Keep "accepted" back until the outcome has been told, then contradict it with "pending"."""
     if word == "accepted":
         return
