@@ -30,11 +30,11 @@ partner_call_timeout = 5
 submit_for = 120
 submit_again_after = 0.3
 ask_again_after = [0.3, 0.6, 1, 2, 2, 3, 3, 4]
-ask_for = 20
+ask_for = 30
 resends_max = 6
 poll_after = 3
 poll_every = 1
-overdue_after = 40
+overdue_after = 45
 """
 """The battery's profile: the same promises as in production, with every delay made short."""
 
