@@ -234,10 +234,11 @@ class RailActivities:
         return await self._unknown(call, lost.evidence)
 
     async def _call_a_person(self, call: Call) -> None:
-        """Open a case of a payment that its partner knows without us, unless there is one."""
+        """Open a case of a payment that a partner knows without us, unless there is one."""
         open_cases = await self._books.open_cases(call.payment.id)
         if not any(case.kind == "contradiction" for case in open_cases):
-            evidence = Evidence(actor=f"partner:{call.partner.name}", id=f"told/{call.attempt.key}")
+            teller = await self._books.told_by(call.payment.id)
+            evidence = Evidence(actor=f"partner:{teller}", id=f"told/{call.attempt.key}")
             detail = f"{evidence.actor} told of it before it was sent: it was asked about first"
             await self._conclusions.open_case(call.payment, "contradiction", detail, evidence)
 

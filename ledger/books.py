@@ -227,6 +227,12 @@ class Books(Evidence, Protocol):
         as the books were restored. `mark_sent` refuses its first send for the same reasons.
         """
 
+    async def told_by(self, payment_id: str) -> str | None:
+        """Return the partner that was the first to tell that it has a payment; None: none has.
+
+        It may be another than the one that the payment goes to.
+        """
+
     async def cancel_wished(self, payment_id: str) -> bool:
         """Tell whether somebody's wish to cancel was kept that came too late (`cancel_too_late`).
 

@@ -88,14 +88,16 @@ class MemoryBooks(MemoryActs, MemoryEvidence):
         if refusal is not None:
             return Permit(fence=None, refusal=refusal)
         now = self.clock()
-        told_at = self._told_at(row.payment_id) if row.first_sent_at is None else None
-        if told_at is not None:
-            self.change_attempt(attempt_key, sent_at=now, first_sent_at=told_at)
-            return Permit(fence=None, refusal=Unsendable.TOLD)
         first = row.first_sent_at or now
+        oldest = min(first, sendable_from(self.payments[row.payment_id]))
+        told = self._told(row.payment_id) if row.first_sent_at is None else None
+        if told is not None:
+            self.change_attempt(
+                attempt_key, sent_at=now, first_sent_at=min(oldest, told.received_at)
+            )
+            return Permit(fence=None, refusal=Unsendable.TOLD)
         if self._is_doubted(row):
-            first = min(first, sendable_from(self.payments[row.payment_id]))
-            self.change_attempt(attempt_key, sent_at=now, first_sent_at=first)
+            self.change_attempt(attempt_key, sent_at=now, first_sent_at=oldest)
             return Permit(fence=None, refusal=Unsendable.SENT)
         fence = row.fence + 1
         self.change_attempt(attempt_key, sent_at=now, first_sent_at=first, fence=fence)
@@ -106,7 +108,7 @@ class MemoryBooks(MemoryActs, MemoryEvidence):
         payment = self.payments.get(payment_id)
         if payment is None or payment.kind is not PaymentKind.PAYOUT:
             return False
-        known = self._told_at(payment_id) is not None or self.gate.is_doubted(payment)
+        known = self._told(payment_id) is not None or self.gate.is_doubted(payment)
         return known and sendable_from(payment) <= self.clock()
 
     async def cancel_wished(self, payment_id: str) -> bool:
@@ -114,11 +116,17 @@ class MemoryBooks(MemoryActs, MemoryEvidence):
         mine = (note for (of, _), note in self.notes.items() if of == payment_id)
         return any(kind == "cancel_too_late" for _, kind, _ in mine)
 
-    def _told_at(self, payment_id: str) -> datetime | None:
-        """Return when a partner has first told that it has a payment; None: it has not."""
-        told = {EventKind.ACCEPTED, EventKind.PAID}
+    async def told_by(self, payment_id: str) -> str | None:
+        """Return the partner that was the first to tell that it has a payment, or None."""
+        told = self._told(payment_id)
+        return told.event.partner if told else None
+
+    def _told(self, payment_id: str) -> StoredEvent | None:
+        """Return the first event by which a partner has told that it has a payment, or None."""
+        kinds = {EventKind.ACCEPTED, EventKind.PAID}
         mine = (row for row in self.events.values() if row.payment_id == payment_id)
-        return min((row.received_at for row in mine if row.event.kind in told), default=None)
+        told = (row for row in mine if row.event.kind in kinds)
+        return min(told, key=lambda row: (row.received_at, row.row_id), default=None)
 
     def _is_doubted(self, row: AttemptRow) -> bool:
         """Tell whether restored books may have forgotten a send that nobody has asked about."""

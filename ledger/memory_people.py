@@ -56,7 +56,9 @@ def _taken_out(register: MemoryRegister, change: Change) -> Iterable[tuple[int, 
 
 def _payment_deciders(register: MemoryRegister, payment: Payment, decision: str) -> int:
     words = [word for word in register.approvals_kept if word.payment_id == payment.id]
-    said = newest_words(sorted(words, key=lambda word: word.at), _since(register, payment))
+    said = newest_words(
+        sorted(words, key=lambda word: word.at), _since(register, payment, decision)
+    )
     return sum(
         word.decision == decision and not register.gate.is_disabled(word.principal)
         for person, word in said.items()
@@ -64,13 +66,15 @@ def _payment_deciders(register: MemoryRegister, payment: Payment, decision: str)
     )
 
 
-def _since(register: MemoryRegister, payment: Payment) -> datetime:
-    """Return since when the outcome is asked for: who decides `paid` captures, and then settles."""
+def _since(register: MemoryRegister, payment: Payment, decision: str) -> datetime:
+    """Return since when an outcome is asked for: who decides `paid` captures, and then settles."""
     *_, before, last = (None, *(t for t in register.transitions if t.payment_id == payment.id))
     by_people = last is not None and (
         last.transaction.change.evidence_id == f"resolution/{payment.id}"
     )
-    if payment.state is PaymentState.SUBMITTED and by_people and before is not None:
+    newest = max(register.attempts_of(payment.id), key=lambda row: row.ordinal, default=None)
+    settles = decision == "resolve_paid" and newest is not None and newest.result == "paid"
+    if payment.state is PaymentState.SUBMITTED and by_people and settles and before is not None:
         return before.transaction.at
     cases = [c for c in register.cases if c.payment_id == payment.id and c.closed_at is None]
     return due_since(payment, cases) or payment.updated_at

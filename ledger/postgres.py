@@ -71,6 +71,10 @@ select e.*, (select a.payment_id from attempts a
   from partner_events e
 """
 _EVENT = f"{_EVENTS} where e.id = $1"
+_TOLD_BY = """
+select e.partner from partner_events e
+ where e.payment_id = $1 and e.kind in ('accepted', 'paid') order by e.received_at, e.id limit 1
+"""
 _OPEN_EVENTS = f"""{_EVENTS}
  where e.payment_id = $1 and e.applied_at is null and e.set_aside_at is null
  order by e.occurred_at, e.id
@@ -164,6 +168,11 @@ class PostgresBooks(PostgresEvidence):
     async def may_have_left(self, payment_id: str) -> bool:
         """Tell whether a payout that is not claimed here may be at its partner all the same."""
         return bool(await self._value("select may_have_left_v1($1)", payment_id))
+
+    async def told_by(self, payment_id: str) -> str | None:
+        """Return the partner that was the first to tell that it has a payment, or None."""
+        partner: str | None = await self._value(_TOLD_BY, payment_id)
+        return partner
 
     async def cancel_wished(self, payment_id: str) -> bool:
         """Tell whether somebody's wish to cancel came too late."""

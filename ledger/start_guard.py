@@ -11,7 +11,7 @@ from bursar.errors import InvalidRequest
 from bursar.faults import UnsafeSetup
 from ledger.connections import CONNECT_SECONDS, answering
 
-REVISION = "0016"
+REVISION = "0017"
 """The oldest revision of the books that this release can work with; a newer one is no hindrance."""
 
 LASTING = ("fsync", "full_page_writes", "synchronous_commit")

@@ -76,6 +76,16 @@ async def test_what_a_partner_knows_before_it_was_sent_is_asked_about_and_not_se
     assert await cases(auditor_url) == [("contradiction", payout.request.id)]
 
 
+async def test_the_case_names_the_partner_that_has_told_and_not_the_one_to_be_sent_to(
+    books: PostgresBooks,
+) -> None:
+    payout = await opened(books, KeylessBank(NotFound(evidence="404")))
+    await store(books, an_event(PAID, "evt_1", payout.request.id, partner="elsewhere"))
+    assert (await payout.submit()).state is S.OUTCOME_UNKNOWN
+    (case,) = await books.open_cases(payout.request.id)
+    assert (case.opened_by, case.detail.split(" told of it")[0]) == ("partner:elsewhere",) * 2
+
+
 async def test_a_debit_that_is_noted_as_a_phantom_settles_nothing_and_is_asked_about_in_steps(
     books: PostgresBooks, auditor_url: str
 ) -> None:

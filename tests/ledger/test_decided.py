@@ -72,6 +72,33 @@ async def test_both_steps_of_what_two_people_decide_count_them_as_they_speak_the
     assert (await either.write(settle)).repeated
 
 
+@pytest.mark.parametrize("first", ["accepted", "paid"])
+async def test_a_word_from_before_a_payout_was_captured_takes_nothing_back_inv_20(
+    either: Books, first: str
+) -> None:
+    """Ana's, that it never moved: two others had it captured, and it is asked anew."""
+    if isinstance(either, MemoryBooks):
+        await open_usual_accounts(either)
+    for step in (deposit("d/1", 1_000), opened("po_1", 100), claimed("po_1"), lost(1, None)):
+        await either.write(step)
+    asked = moves(S.OUTCOME_UNKNOWN, S.IN_REVIEW)
+    await either.write(change("po_1/review/1", payment_id="po_1", moves=asked))
+    said = {"ana": GONE, "bob": f"resolve_{first}", "carl": f"resolve_{first}"}
+    for who, decision in said.items():
+        await say(either, "po_1", who, decision=decision)
+    take = decided(captured("po_1/capture/1", "po_1/hold", 100), S.IN_REVIEW, S.SUBMITTED)
+    closed = AttemptClosed(key="po_1-1", result=first, partner_ref="b-1")
+    assert not (await either.write(take._replace(attempt=closed))).stale
+    overdue = CaseOpened(kind="overdue", detail="neither paid nor refused since")
+    await either.write(change("po_1/case/overdue", payment_id="po_1", case=overdue))
+    back = postings.uncapture(ANA, "bank", "EUR", amount_minor=100)
+    fail = decided(change("po_1/uncapture/1", *back), S.SUBMITTED, S.FAILED)
+    fail = fail._replace(attempt=AttemptClosed(key="po_1-1", result="never_moved"))
+    for who, is_few in (("dan", True), ("eve", False)):
+        await say(either, "po_1", who, decision=GONE)
+        assert (await either.write(fail)).stale is is_few, who
+
+
 async def test_money_leaves_suspense_by_the_word_of_two_who_count_in_that_commit_inv_20(
     either: Books,
 ) -> None:
@@ -116,3 +143,18 @@ async def test_an_event_is_given_up_once_by_two_who_count_and_waits_on_no_case_t
     end = {"by": "ana with ben", "decision": GIVEN_UP, "resolution": "booked by hand"}
     assert await either.close_case(1, **end, posting=None)
     assert await either.give_up_event(7, "ana with ben", "booked by hand") == "gone"
+
+
+async def test_an_event_that_was_applied_after_all_is_not_given_up(either: Books) -> None:
+    """A run had it in hand while it was set aside elsewhere, and has booked what it tells."""
+    event = PartnerEvent(
+        partner="bank", event_id="evt_1", kind=EventKind.CREDIT, occurred_at=await either.now()
+    )
+    row_id = await either.store_event(event, b"", {})
+    stored = await either.event(row_id or 0)
+    assert stored is not None
+    await count_failure(either, stored, "a bug", actor="bursar", failures_max=1)
+    await either.write(change("evt_1/booked", applies_events=(stored.row_id,)))
+    for who in ("ana", "ben"):
+        await either.add_case_word(1, who, GIVEN_UP, "booked by hand")
+    assert await either.give_up_event(1, "ana with ben", "booked by hand") == "gone"

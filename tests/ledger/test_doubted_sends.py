@@ -57,6 +57,21 @@ async def test_a_first_send_from_before_the_lifting_asks_first_and_once(
     assert await breaks(books_url) == []
 
 
+async def test_the_key_of_a_listed_send_counts_as_old_as_its_payment_however_late_its_line_d4(
+    funded: PostgresBooks, books_url: str
+) -> None:
+    """A line is booked after its bytes left, and the bank has counted from then on."""
+    await funded.write(opened("po_1", 100))
+    await funded.write(claimed("po_1"))
+    async with Oversight.open(books_url) as oversight:
+        await oversight.remember_send("po_1-1", "bank", "line bl_1", await funded.now())
+    assert (await funded.mark_sent("po_1-1")).refusal is Unsendable.SENT
+    kept = await funded.payment("po_1")
+    assert kept is not None
+    (row,) = kept.attempts
+    assert row.first_sent_at == kept.created_at
+
+
 async def test_what_was_claimed_or_reopened_before_asks_first_too(funded: PostgresBooks) -> None:
     """Also after a second restoration, of books in which the first one had been asked about."""
     await funded.write(opened("po_1", 100))

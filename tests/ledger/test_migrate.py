@@ -18,6 +18,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from bursar.gate import CapBody
+from bursar.reports import EventKind, PartnerEvent
 from ledger import migrate, start_guard
 from ledger.changes import HeldBack
 from ledger.migrations.preparing import prepare
@@ -126,6 +127,37 @@ async def test_what_was_claimed_before_the_gate_goes_on_behind_it(empty_url: str
         (again,) = await by_the_old_way(empty_url, claimed("po_1"))
         assert again.repeated
     assert await breaks(empty_url) == []
+
+
+async def test_a_key_that_was_told_of_before_counts_as_old_as_its_payment_from_then_on_d4(
+    empty_url: str,
+) -> None:
+    """And one that nothing tells of stays as it is."""
+    await migrate.upgrade(empty_url, "0016")
+    async with PostgresBooks.open(empty_url) as books:
+        await open_usual_accounts(books)
+        await books.write(deposit("d/1", 1_000))
+        for n in (1, 2):
+            await books.write(opened(f"po_{n}", 100))
+            await books.write(claimed(f"po_{n}"))
+        event = PartnerEvent(
+            partner="bank",
+            event_id="evt_1",
+            kind=EventKind.PAID,
+            reference="po_1-1",
+            occurred_at=await books.now(),
+        )
+        await books.store_event(event, b"", {})
+        for n in (1, 2):
+            await books.mark_sent(f"po_{n}-1")
+        ((told_of,), (other,)) = [await books.attempts(f"po_{n}") for n in (1, 2)]
+        await migrate.upgrade(empty_url)
+        payment = await books.payment("po_1")
+        assert payment is not None
+        assert told_of.first_sent_at != payment.created_at
+        (mended,) = payment.attempts
+        assert mended == told_of.model_copy(update={"first_sent_at": payment.created_at})
+        assert await books.attempts("po_2") == [other]
 
 
 async def test_entries_become_the_first_period_as_they_are_while_old_workers_go_on(
