@@ -32,6 +32,9 @@ SWEEP_RETRY = RetryPolicy(
     backoff_coefficient=2,
     maximum_interval=timedelta(seconds=30),
 )
+MARK_FOR = timedelta(minutes=1)
+"""How long a sweep tries its last step: a worker of another release may refuse it as it is asked
+for, and while one sweep goes on no other begins."""
 
 
 class WaitOptions(TypedDict):

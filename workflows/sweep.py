@@ -2,7 +2,7 @@
 
 from temporalio import workflow
 
-from activities.options import sweeping
+from activities.options import MARK_FOR, sweeping
 from activities.sweeping import SweepActivities
 from bursar import names
 from bursar.sweeps import Found, SweepReport
@@ -51,7 +51,10 @@ class Sweep:
         )
         seen = before.watermark if behind is None else None  # it has stopped all
         watermark = await workflow.execute_activity_method(
-            SweepActivities.mark, seen, **sweeping("Mark the newest change")
+            SweepActivities.mark,
+            args=() if seen is None else (seen,),  # workers of before take none at all
+            schedule_to_close_timeout=MARK_FOR,
+            **sweeping("Mark the newest change"),
         )
         if seen is not None and watermark is None:
             behind = f"the books have lost change {seen.change_id} while this sweep was under way"
