@@ -72,6 +72,12 @@ class SweepOptions(TypedDict):
     summary: str
 
 
+class MarkOptions(SweepOptions):
+    """Options of a sweep's last step."""
+
+    schedule_to_close_timeout: timedelta
+
+
 def checking(summary: str, *, full: bool) -> SweepOptions:
     """Return the options of a round of checks; one over all of the books may take long."""
     return SweepOptions(
@@ -117,3 +123,8 @@ def sweeping(summary: str) -> SweepOptions:
         retry_policy=SWEEP_RETRY,
         summary=summary,
     )
+
+
+def marking(summary: str) -> MarkOptions:
+    """Return the options of a sweep's last step, which ends the sweep when it cannot be done."""
+    return MarkOptions(schedule_to_close_timeout=MARK_FOR, **sweeping(summary))
