@@ -32,6 +32,9 @@ SWEEP_RETRY = RetryPolicy(
     backoff_coefficient=2,
     maximum_interval=timedelta(seconds=30),
 )
+MARK_FOR = timedelta(minutes=1)
+"""How long a sweep tries its last step: a worker of another release may refuse it as it is asked
+for, and while one sweep goes on no other begins."""
 
 
 class WaitOptions(TypedDict):
@@ -67,6 +70,12 @@ class SweepOptions(TypedDict):
     heartbeat_timeout: timedelta
     retry_policy: RetryPolicy
     summary: str
+
+
+class MarkOptions(SweepOptions):
+    """Options of a sweep's last step."""
+
+    schedule_to_close_timeout: timedelta
 
 
 def checking(summary: str, *, full: bool) -> SweepOptions:
@@ -114,3 +123,8 @@ def sweeping(summary: str) -> SweepOptions:
         retry_policy=SWEEP_RETRY,
         summary=summary,
     )
+
+
+def marking(summary: str) -> MarkOptions:
+    """Return the options of a sweep's last step, which ends the sweep when it cannot be done."""
+    return MarkOptions(schedule_to_close_timeout=MARK_FOR, **sweeping(summary))

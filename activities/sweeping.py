@@ -175,7 +175,7 @@ class SweepActivities:
                 detail += "; many more wait so"
             await self._books.write(
                 Change(
-                    key=f"event/{event.id}/waits/{event.redrives}",
+                    key=f"event/{event.id}/waits/{event.redrives}/{event.cases}",
                     kind="case",
                     actor=ACTOR,
                     reason="an event waits for its run",

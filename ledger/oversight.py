@@ -49,15 +49,26 @@ select p.state, p.partner, max(k.opened_at) as called_at
  where k.closed_at is null and k.kind = 'stuck' group by 1, 2
 """
 _WAITING_EVENTS = """
-select e.id, e.kind, e.partner, e.event_id, e.payment_id, e.redrives, count(*) over () as alike
+select e.id, e.kind, e.partner, e.event_id, e.payment_id, e.redrives, called.cases,
+       count(*) over () as alike
   from partner_events e
+  cross join lateral (
+       select count(*) as cases, max(coalesce(k.closed_at, 'infinity')) as until
+         from transactions t
+        cross join lateral (  -- Each by the one index of cases, on payment_id.
+              select c.closed_at from cases c
+               where c.payment_id = t.payment_id and c.transaction_id = t.id
+              union all
+              select c.closed_at from cases c
+               where t.payment_id is null and c.payment_id is null and c.transaction_id = t.id) k
+        where t.key > format('event/%s/waits/', e.id) and t.key < format('event/%s/waits0', e.id)
+       ) called
  where e.applied_at is null and e.set_aside_at is null
    and (e.redrives = 0 or e.leased_until is not null)  -- Brought back, and not offered yet.
    and coalesce(e.taken_at, e.received_at) < clock_timestamp() - $1::interval
    and not (e.kind = 'accepted' and exists (  -- That waits in the table: our own call tells more.
             select from payments p where p.id = e.payment_id and p.state = 'submitting'))
-   and not exists (select from transactions t
-                    where t.key = format('event/%s/waits/%s', e.id, e.redrives))
+   and coalesce(called.until, '-infinity') < clock_timestamp() - $3::interval
  order by e.id limit $2
 """
 _CALLS = """
@@ -138,6 +149,8 @@ class WaitingEvent(BaseModel):
     event_id: str
     payment_id: str | None
     redrives: int
+    cases: int
+    """How many cases it has had because it waits."""
     alike: int
     """How many there are."""
 
@@ -212,12 +225,13 @@ class Oversight:
         return {(row["state"], row["partner"]): row["called_at"] for row in rows}
 
     async def waiting_events(self, since: timedelta, limit: int) -> list[WaitingEvent]:
-        """Return events that are not applied so long after, and that have had no case.
+        """Return events that are not applied so long after, and that no case calls anybody to.
 
         After what: that a workflow has taken it; or that it came, where none ever has, since
-        Temporal gives no answer for that very run or because no gateway relays.
+        Temporal gives no answer for that very run or because no gateway relays. A case of it calls
+        while it is open, and for a while after it was closed.
         """
-        rows = await self._rows(_WAITING_EVENTS, since, limit)
+        rows = await self._rows(_WAITING_EVENTS, since, limit, LOOKED)
         return [WaitingEvent.model_validate(dict(row)) for row in rows]
 
     async def calls(self, kind: str, payment_id: str | None) -> Calls:

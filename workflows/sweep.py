@@ -2,7 +2,7 @@
 
 from temporalio import workflow
 
-from activities.options import sweeping
+from activities.options import marking, sweeping
 from activities.sweeping import SweepActivities
 from bursar import names
 from bursar.sweeps import Found, SweepReport
@@ -22,9 +22,7 @@ class Sweep:
     @workflow.run
     async def run(self) -> SweepReport:
         """Compare, deal with each difference, and report."""
-        before = SweepReport()
-        if workflow.has_last_completion_result():
-            before = workflow.get_last_completion_result(SweepReport) or before
+        before = _left_by_the_last_one()
         behind = None
         if before.watermark is not None:  # first: nothing is adopted for books from yesterday
             behind = await workflow.execute_activity_method(
@@ -51,10 +49,19 @@ class Sweep:
         )
         seen = before.watermark if behind is None else None  # it has stopped all
         watermark = await workflow.execute_activity_method(
-            SweepActivities.mark, seen, **sweeping("Mark the newest change")
+            SweepActivities.mark,
+            args=() if seen is None else (seen,),  # workers of before take none at all
+            **marking("Mark the newest change"),
         )
         if seen is not None and watermark is None:
             behind = f"the books have lost change {seen.change_id} while this sweep was under way"
         return SweepReport(
             runs=runs, unregistered=unregistered, stuck=stuck, behind=behind, watermark=watermark
         )
+
+
+def _left_by_the_last_one() -> SweepReport:
+    """Return the report of the last sweep that finished."""
+    if workflow.has_last_completion_result():
+        return workflow.get_last_completion_result(SweepReport) or SweepReport()
+    return SweepReport()

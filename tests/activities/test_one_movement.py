@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import asyncpg
@@ -29,10 +31,12 @@ from tests.activities.telling import (
 )
 from tests.activities.test_money_evidence import FOUND, FUNDS, GONE, NOSTRO, breaks, state
 from tests.ledger.driving import ACME, Driver
+from tests.ledger.steps import until
 
 S = PaymentState
 PAID, BACK, CREDIT = EventKind.PAID, EventKind.RETURNED, EventKind.CREDIT
 LATE = "wallet/late/EUR"
+SCRIPT = (SQL / "0016_lines_of_before.sql").read_text()
 
 
 def a_credit(event_id: str, to: str = LATE) -> PartnerEvent:
@@ -207,9 +211,77 @@ async def test_what_releases_before_have_booked_is_noted_when_the_schema_is_brou
     rows = [{**row, "noted_at": None} for row in await connection.fetch(noted)]
     assert [row["kind"] for row in rows] == ["suspense", "deposit", "suspense", "phantom"]
     await connection.execute("set session_replication_role = replica; delete from partner_lines")
-    await connection.execute((SQL / "0016_lines_of_before.sql").read_text())
+    await connection.execute(SCRIPT)
     again = [{**row, "noted_at": None} for row in await connection.fetch(noted)]
     await connection.close()
     for row in (*rows, *again):
         row["ordinal"] = None  # Of no meaning where there is no payment.
     assert again == rows
+
+
+WAITS_FOR_A_ROW = (
+    "select from pg_locks where pid = $1 and locktype = 'transactionid' and not granted"
+)
+HAS_READ = "select relation::regclass::text from pg_locks where pid = $1 and relation is not null"
+
+
+@pytest.fixture
+async def looks_back(
+    books: PostgresBooks, driver: Driver, admin_url: str
+) -> AsyncIterator[asyncpg.Connection]:
+    """A connection for the script, with money in suspense for po_1 that is noted, for po_2 not."""
+    for payout_id in ("po_1", "po_2"):
+        await settled(driver, payout_id)
+        wrong = a_return(
+            f"evt_{payout_id}",
+            reference=f"{payout_id}-1",
+            partner_ref=f"b-{payout_id}",
+            payee_account="DE89…9999",
+        )
+        await take(books, wrong.model_copy(update={"line_ref": f"bl_{payout_id}"}))
+    connection = await asyncpg.connect(admin_url)
+    await connection.execute("set session_replication_role = replica")
+    gone = await connection.execute("delete from partner_lines where line_ref = 'bl_po_2'")
+    assert gone == "DELETE 1"
+    await connection.execute("set session_replication_role = origin")
+    yield connection
+    await connection.close()
+
+
+async def noted(connection: asyncpg.Connection) -> list[str]:
+    rows = await connection.fetch("select line_ref from partner_lines order by 1")
+    return [row["line_ref"] for row in rows]
+
+
+async def test_looking_back_locks_no_payment_of_which_all_is_noted(
+    looks_back: asyncpg.Connection, admin_url: str
+) -> None:
+    await looks_back.execute("set lock_timeout = '2s'")
+    at_work = await asyncpg.connect(admin_url)
+    try:
+        async with at_work.transaction():
+            await at_work.execute("select from payments where id = 'po_1' for update")
+            await looks_back.execute(SCRIPT)
+    finally:
+        await at_work.close()
+    assert await noted(looks_back) == ["bl_po_1", "bl_po_2"]
+
+
+async def test_the_journal_is_read_before_the_first_payment_is_locked(
+    looks_back: asyncpg.Connection, admin_url: str
+) -> None:
+    """While it waits for the one payment that it has to note something of, all has been read."""
+    pid = looks_back.get_server_pid()
+    at_work = await asyncpg.connect(admin_url)
+    try:
+        async with at_work.transaction():
+            await at_work.execute("select from payments where id = 'po_2' for update")
+            looking = asyncio.create_task(looks_back.execute(SCRIPT))
+            await until(lambda: at_work.fetch(WAITS_FOR_A_ROW, pid))
+            read = {row[0] for row in await at_work.fetch(HAS_READ, pid)}
+            assert not looking.done()
+        await looking
+    finally:
+        await at_work.close()
+    assert {"transactions", "partner_events"} <= read
+    assert await noted(looks_back) == ["bl_po_1", "bl_po_2"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
@@ -251,6 +251,54 @@ async def test_an_event_that_no_workflow_ever_takes_is_a_case_w7(
     for _ in range(2):
         await call(sweeper)
         assert await cases(auditor_url) == [("event_waits", None)]
+
+
+@pytest.mark.parametrize("of_a_payment", [True, False])
+async def test_an_event_whose_case_was_closed_too_early_calls_again_an_hour_later_w7(
+    sweeper: SweepActivities,
+    books: PostgresBooks,
+    driver: Driver,
+    admin_url: str,
+    auditor_url: str,
+    *,
+    of_a_payment: bool,
+) -> None:
+    """W7: people close it on their word alone, and nothing else tells of a credit or a return."""
+    payment_id, event = None, an_event(EventKind.CREDIT, "evt_1", reference="nobody")
+    if of_a_payment:
+        payment_id = new_id()
+        await driver.open_payout(payment_id)
+        await driver.claim(payment_id)
+        event = an_event(EventKind.RETURNED, "evt_1", payment_id)
+    row = await store(books, event)
+    await came_long_ago(admin_url)
+    open_now, numbers = [("event_waits", payment_id)], []
+    await books.write(as_the_release_before_calls(row.row_id, payment_id))
+    for _ in range(3):
+        for _ in range(2):
+            await call(sweeper)
+            assert await cases(auditor_url) == open_now
+        ((number,),) = await fetch(auditor_url, "select id from cases where closed_at is null")
+        numbers.append(number)
+        await books.add_case_word(number, "ana", "none", "seen")
+        assert await books.close_case(
+            number, by="ana", decision="none", resolution="seen", posting=None
+        )
+        await call(sweeper)
+        assert await cases(auditor_url) == [], "closing buys an hour"
+        await fetch(admin_url, "update cases set closed_at = closed_at - interval '61 minutes'")
+    assert len(set(numbers)) == len(numbers)
+
+
+def as_the_release_before_calls(row_id: int, payment_id: str | None) -> Change:
+    return Change(
+        key=f"event/{row_id}/waits/0",
+        kind="case",
+        actor="bursar:sweeper",
+        payment_id=payment_id,
+        effective_on=datetime.now(UTC).date(),
+        case=CaseOpened(kind="event_waits", detail="an event waits"),
+    )
 
 
 async def test_an_acceptance_that_waits_for_the_answer_to_our_own_call_calls_nobody(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 
 import asyncpg
@@ -151,6 +152,42 @@ async def test_what_the_activities_write_is_found_by_indexes(
             await driver.open_transfer("tr_1")
 
     assert await scanned(owner, ask) == set()
+
+
+WAITING = """
+insert into partner_events (partner, event_id, kind, detail, occurred_at, payment_id, raw, headers,
+                            received_at)
+select 'bank', 'evt_wait' || n, 'credit', '', now(), case when n > 1 then 'po_1' end, '', '{}',
+       now() - interval '1 day'
+  from generate_series(1, 4) n;
+insert into transactions (key, digest, kind, outcome, payment_id, effective_on, booked_at, actor)
+select format('event/%s/waits/0', id), sha256(event_id::bytea), 'case', 'booked', payment_id, now(),
+       now(), 'bursar' from partner_events where event_id < 'evt_wait4' and applied_at is null;
+insert into cases (payment_id, transaction_id, kind, detail, opened_at, opened_by, closed_at,
+                   closed_by)
+select payment_id, id, 'event_waits', '', now(), 'bursar',
+       now() - case payment_id when 'po_1' then interval '1 minute' else interval '1 day' end, 'ana'
+  from transactions where starts_with(key, 'event/');
+"""
+
+
+async def test_what_no_case_calls_people_to_is_found_from_indexes(
+    crowded: str, owner: asyncpg.Connection
+) -> None:
+    """One that was called and looked at long ago, and one that nobody was ever called to."""
+    found: list[tuple[str, int]] = []
+
+    async def ask() -> None:
+        async with Oversight.open(crowded) as oversight:
+            waiting = await oversight.waiting_events(timedelta(minutes=15), 5)
+            found.extend((event.event_id, event.cases) for event in waiting)
+
+    await owner.execute("set session_replication_role = replica")
+    await owner.execute(WAITING)
+    tables, rows = await read_by(owner, ask)
+    assert found == [("evt_wait1", 1), ("evt_wait4", 0)]
+    assert tables == set()
+    assert sum(rows.values()) < 100
 
 
 async def test_what_people_look_up_is_answered_from_indexes(
