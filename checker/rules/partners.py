@@ -215,7 +215,7 @@ def _repeats(facts: Facts, attempt: Attempt) -> Iterator[_Repeat]:
     """Return each way back to sending that was used; a mark that was never set sent nothing."""
     life = facts.life_of.get(attempt.payment_id, [])
     back = [m.at for m in life if (m.before, m.after) == ("outcome_unknown", "submitting")]
-    before = attempt.first_sent_at or attempt.opened_at
+    before = max(attempt.first_sent_at or attempt.opened_at, attempt.opened_at)
     for decided_at, next_at in pairwise(back):
         yield _Repeat(decided_at, decided_at, before)
         if _may_have_left(facts, attempt, decided_at, next_at):

@@ -25,7 +25,8 @@ def kept(facts: Facts) -> Iterator[Finding]:
             ("first sent", attempt.first_sent_at),
             ("sent", attempt.sent_at),
         ):
-            if payment is not None and at is not None:
+            # What is older than its attempt is the age of a key that books of before may have sent.
+            if payment is not None and at is not None and at >= attempt.opened_at:
                 for pause in _in_force(facts, payment, attempt.partner, at):
                     yield Finding(attempt.key, f"was {verb} {at}, {_named(pause)}")
     for move in facts.transitions:

@@ -26,7 +26,7 @@ from workers.serving import WORKFLOWS
 
 WORKFLOW_FILES = sorted(Path(str(workflows.__file__)).parent.glob("*.py"))
 CALLS = {"execute_activity_method", "execute_local_activity_method", "start_activity_method"}
-OPTIONS = {"books", "waiting", "_options", "sweeping", "checking"}
+OPTIONS = {"books", "waiting", "_options", "sweeping", "marking", "checking"}
 """The only makers of options: activities/options.py, and the payout's way to a partner's."""
 OWNERS = (
     PaymentActivities,

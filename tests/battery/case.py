@@ -53,6 +53,13 @@ class Findings:
         """Note one violation."""
         self.by_figure[figure].append(what)
 
+    def join(self, others: Findings) -> None:
+        """Add what was found at another moment; what was found at both counts once."""
+        for figure, what in others.by_figure.items():
+            known = Counter(self.by_figure[figure])
+            for each in (Counter(what) - known).elements():
+                self.add(figure, each)
+
     @property
     def any(self) -> bool:
         """Whether something is there that must never be."""
@@ -107,9 +114,9 @@ class Case:
         return is_mismatch and CREDIT_FIRST in self.quirks(payment_id)
 
     def quirks(self, payment_id: str | None) -> Set[str]:
-        """Return what a bank does wrong with a payment; None: what all do with any."""
+        """Return what a bank does wrong with a payment; None: what may be of no payment's."""
         if payment_id is None:
-            return {quirk for quirks in self._quirks_of.values() for quirk in quirks}
+            return {each for quirks in self._quirks_of.values() for each in quirks} - {CREDIT_FIRST}
         return self._quirks_of.get(payment_id, set())
 
     @cached_property

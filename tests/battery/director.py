@@ -227,7 +227,8 @@ class Director:
         seconds = self._rng.uniform(0.5, 3.0)
 
         async def pause() -> None:
-            self.counts["pauses"] += await self._say("pause", scope, name)
+            if await self._say("pause", scope, name):
+                self.counts["pauses"] += 1
             await asyncio.sleep(seconds)
             await self._say("resume", scope, name)
 

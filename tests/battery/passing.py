@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 from tests.battery.case import RARE, ZEROS, is_rare
@@ -60,17 +61,18 @@ def _asks_people(told: dict[str, Any]) -> bool:
     )
 
 
-def missing(tier: Tier, told: dict[str, Any], share: float = 1.0) -> dict[str, Any]:
+def missing(tier: Tier, told: dict[str, Any], parts: tuple[int, int] = (1, 1)) -> dict[str, Any]:
     """Return which faults of the tier did not come: a run without them proves nothing.
 
     Args:
         tier: What was planned.
         told: What came.
-        share: How much of the tier was run.
+        parts: How many of how many parts of the tier were run.
     """
     if tier.is_for_power:  # its first violation ends it
         return {"silent_K": [], "faults_missed": []}
     kills = told["other_kills"]
+    share = Fraction(*parts)
     came = {
         "hard_kills": (told["hard_kills"], tier.hard_kills),
         "soft_kills": (told["soft_kills"], tier.soft_kills),

@@ -223,8 +223,9 @@ JUDGED = frozenset({"faults_missed", "detected_late", "clean_payouts", "invarian
 """What is judged of a part that came to its end, beside the figures that have to be 0 or rare."""
 
 
-class OtherBattery(Exception):
-    """Parts that do not belong together; the message says which."""
+def lacking(part: dict[str, Any]) -> set[str]:
+    """Return what a part does not tell: one of before, by a battery that looked at less."""
+    return set() if part["broken"] else set(JUDGED - part.keys())
 
 
 def merged(parts: list[dict[str, Any]], planned: int) -> dict[str, Any]:
@@ -233,20 +234,14 @@ def merged(parts: list[dict[str, Any]], planned: int) -> dict[str, Any]:
     Args:
         parts: The reports of those that were done.
         planned: How many parts the whole run has.
-
-    Raises:
-        OtherBattery: A part was done by a battery of before, which did not look at everything.
     """
-    for number, part in enumerate(parts, start=1):
-        if not part["broken"] and (lacks := JUDGED - part.keys()):
-            raise OtherBattery(f"report {number} lacks {', '.join(sorted(lacks))}: run it anew")
     whole = dict(parts[0])
     for part in parts[1:]:
         for name, value in part.items():
             whole[name] = _added(whole.get(name), value, name)
     whole["parts"], whole["parts_planned"] = len(parts), planned
     if not whole["broken"]:
-        whole |= missing(TIERS[whole["tier"]], whole, len(parts) / planned)
+        whole |= missing(TIERS[whole["tier"]], whole, (len(parts), planned))
     return whole
 
 

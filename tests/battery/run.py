@@ -185,10 +185,7 @@ class Run:
         found = judge(self.outcome.case)
         for decided in self._people.alone:
             found.add("approval_bypass", decided)
-        for figure, what in found.by_figure.items():
-            for each in what:
-                if each not in self.outcome.findings.by_figure[figure]:
-                    self.outcome.findings.add(figure, each)
+        self.outcome.findings.join(found)
         try:
             told = await checking.ask(self.site)
             self.outcome.checker = checking.worse(self.outcome.checker, told)

@@ -1,39 +1,27 @@
-"""The battery's own parts: a fault that is ordered comes once, and a violation never passes."""
+"""The battery's own parts: a fault that is ordered comes once, and a run without them is none."""
 
 from __future__ import annotations
 
-import collections
-import dataclasses
 import json
 import re
 import signal
-import sqlite3
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from ops.program import ROOT
 from tests.battery import power, profile, report
-from tests.battery.case import RARE, ZEROS, Case, Findings
+from tests.battery.case import RARE, ZEROS, Findings
 from tests.battery.diary import Diary
-from tests.battery.evidence import BankBook, Told, read_bank, read_diary
-from tests.battery.judge import judge
+from tests.battery.evidence import read_diary
 from tests.battery.orders import MISSING_POINTS, POINTS, Fate, Orders, Swallowed
 from tests.battery.passing import passed
 from tests.battery.plan import as_request, dated, deed
 from tests.battery.run import Run
+from tests.battery.specimen import REQUEST, figures_of
 from tests.battery.tiers import TIERS
-
-BOOKED_AT = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
-REQUEST = {
-    "id": "po_1",
-    "account": "wallet/acme/EUR",
-    "amount": {"amount_minor": 1250, "currency": "EUR"},
-}
 
 
 def test_each_order_is_carried_out_once_however_many_come_by(tmp_path: Path) -> None:
@@ -99,120 +87,6 @@ def test_the_diary_goes_on_where_a_crash_has_torn_it(tmp_path: Path) -> None:
     assert all(json.loads(line) for line in path.read_text().splitlines())
 
 
-def bank_file(folder: Path, *, debits: int) -> Path:
-    """Make a bank's file in which one reference was debited so many times."""
-    file = folder / f"bank_{debits}.sqlite"
-    db = sqlite3.connect(file)
-    db.executescript((ROOT / "partners/simulator/bank/schema.sql").read_text())
-    for number in range(1, debits + 1):
-        db.execute(
-            "INSERT INTO payouts (id, reference, amount_minor, currency, beneficiary, truth, told,"
-            " created_at, visible_at, quirks)"
-            " VALUES (?, 'po_1-1', 1250, 'EUR', '{}', 'paid', 'paid', 'now', 0, '{}')",
-            (number,),
-        )
-        db.execute(
-            "INSERT INTO lines (booked_at, value_on, amount_minor, currency, balance_minor,"
-            " reference, kind, payout)"
-            " VALUES (?, '2026-11-02', -1250, 'EUR', 0, 'po_1-1', 'payout', ?)",
-            (BOOKED_AT.isoformat(), number),
-        )
-    db.commit()
-    db.close()
-    return file
-
-
-def a_case(bank: BankBook, *, state: str = "settled", told: str = "settled") -> Case:
-    """Return the evidence of one payout that our side believes to be paid once."""
-    payment: dict[str, Any] = {
-        **{"id": "po_1", "kind": "payout", "state": state, "terms": {}, "content_hash": "h"},
-        **{"amount_minor": 1250, "currency": "EUR", "created_by": "maker", "partner": "keyed"},
-        "fee_minor": 21,
-    }
-    return Case(
-        told={"po_1": Told(request=REQUEST, asked=True, acknowledged=True, end=told)},
-        banks={"keyed": bank},
-        payments={"po_1": payment},
-        attempts={"po_1-1": {"payment_id": "po_1", "opened_at": BOOKED_AT}},
-        approvals={},
-        open_cases={},
-        strays=collections.Counter(),
-        strays_found=[],
-        nostro={("po_1", "EUR"): -1250},
-        totals={},
-        ledger=[],
-        holds=[],
-    )
-
-
-def test_a_payout_that_was_paid_once_is_no_violation(tmp_path: Path) -> None:
-    assert not judge(a_case(read_bank("keyed", bank_file(tmp_path, debits=1)))).any
-
-
-def test_a_booking_that_the_bank_has_twice_fails_the_run(tmp_path: Path) -> None:
-    findings = judge(a_case(read_bank("keyed", bank_file(tmp_path, debits=2))))
-    assert findings.figures()["doubled"] == 1
-    assert findings.figures()["unmatched_movement"] == 1
-    assert not passed(figures_of(findings))
-
-
-def test_how_long_a_contradiction_went_unseen_is_taken_from_the_banks_own_book(
-    tmp_path: Path,
-) -> None:
-    case = a_case(read_bank("keyed", bank_file(tmp_path, debits=2)))
-    assert report.times_to_detect(case) == []
-    for kind, seconds in (("paid_twice", 7.5), ("contradiction", 2.0), ("outcome_unknown", 90.0)):
-        opened_at = BOOKED_AT + timedelta(seconds=seconds)
-        case.all_cases.append({"payment_id": "po_1", "kind": kind, "opened_at": opened_at})
-    assert report.times_to_detect(case) == [7.5, 2.0]
-    phantom = dataclasses.replace(case.lines()["po_1"][0], reference="phantom_000000000007")
-    case.banks["keyed"].lines.append(phantom)
-    case.strays_found.append(("keyed", phantom.reference, BOOKED_AT + timedelta(seconds=400)))
-    assert report.times_to_detect(case) == [7.5, 2.0, 400.0]
-
-
-def test_a_settled_payout_that_the_bank_has_never_paid_fails_the_run(tmp_path: Path) -> None:
-    findings = judge(a_case(read_bank("keyed", bank_file(tmp_path, debits=0))))
-    assert findings.figures()["lost"] == 1
-    assert findings.figures()["misled_client"] == 1
-    assert not passed(figures_of(findings))
-
-
-def test_a_client_that_was_told_of_a_cancel_and_was_paid_fails_the_run(tmp_path: Path) -> None:
-    bank = read_bank("keyed", bank_file(tmp_path, debits=1))
-    findings = judge(a_case(bank, state="cancelled", told="cancelled"))
-    assert findings.figures()["misled_client"] == 1
-
-
-def test_who_was_told_approved_of_a_payment_that_then_expired_was_misled(tmp_path: Path) -> None:
-    case = a_case(
-        read_bank("keyed", bank_file(tmp_path, debits=0)), state="expired", told="expired"
-    )
-    case.nostro.clear()
-    assert not judge(case).any
-    case.told["po_1"].verdicts.append("recorded")
-    assert not judge(case).any
-    case.told["po_1"].verdicts.append("approved")
-    assert judge(case).figures()["misled_client"] == 1
-
-
-def test_a_payout_whose_money_has_all_come_back_is_returned_and_one_of_which_half_did_is_not(
-    tmp_path: Path,
-) -> None:
-    bank = read_bank("keyed", bank_file(tmp_path, debits=1))
-    back = dataclasses.replace(bank.lines[0], kind="payout_return", amount_minor=1240)
-    bank.lines.append(back)
-    case = a_case(bank)
-    case.nostro["po_1", "EUR"] = -10
-    assert not judge(case).any
-    bank.payouts[0] = dataclasses.replace(bank.payouts[0], kept_minor=10)
-    assert judge(case).figures() == {**Findings().figures(), "unmatched_movement": 1}
-    case.payments["po_1"]["state"] = "returned"
-    assert not judge(case).any
-    bank.payouts[0] = dataclasses.replace(bank.payouts[0], kept_minor=0)
-    assert judge(case).figures() == {**Findings().figures(), "unmatched_movement": 1}
-
-
 class BrokenRun(Run):
     """A run that a bug stops before it has begun."""
 
@@ -225,75 +99,6 @@ async def test_a_run_that_breaks_down_comes_to_a_report_and_fails(tmp_path: Path
     told = report.figures(run.site, await run.live())
     assert "no wallet could be opened" in told["broken"][0]
     assert not passed(told)
-
-
-def test_a_no_that_was_paid_is_explained_only_by_a_bank_that_contradicts_itself(
-    tmp_path: Path,
-) -> None:
-    case = a_case(read_bank("keyed", bank_file(tmp_path, debits=1)), state="failed", told="failed")
-    case.all_cases.append({"payment_id": "po_1", "kind": "contradiction"})
-    assert judge(case).figures()["misled_client"] == 1
-    case.banks["keyed"].tries["po_1-1"] = ("failed-but-paid",)
-    assert not judge(dataclasses.replace(case)).any
-
-
-def test_a_debit_that_nobody_asked_for_fails_the_run_unless_it_is_in_suspense_with_a_case(
-    tmp_path: Path,
-) -> None:
-    bank = read_bank("keyed", bank_file(tmp_path, debits=1))
-    phantom = dataclasses.replace(bank.lines[0], reference="phantom_000000000007")
-    bank.lines.append(phantom)
-    case = a_case(bank)
-    assert judge(case).figures() == {**Findings().figures(), "phantom": 1}
-    case.strays["keyed", "phantom_000000000007", "EUR", -1250] += 1
-    assert not judge(case).any
-    bank.lines.append(phantom)
-    assert judge(case).figures()["phantom"] == 1, "one case is for one debit"
-
-
-def test_who_is_told_too_late_before_anything_was_handed_over_was_misled(tmp_path: Path) -> None:
-    case = a_case(read_bank("keyed", bank_file(tmp_path, debits=1)))
-    told = case.told["po_1"]
-    told.verdicts.append("too_late")
-    told.too_late_at.append(BOOKED_AT + timedelta(seconds=1))
-    assert not judge(case).any
-    told.too_late_at.append(BOOKED_AT - timedelta(seconds=1))
-    assert judge(case).figures()["misled_client"] == 1
-
-
-def test_an_approval_by_as_many_as_it_takes_may_not_expire(tmp_path: Path) -> None:
-    case = a_case(
-        read_bank("keyed", bank_file(tmp_path, debits=0)), state="expired", told="expired"
-    )
-    case.nostro.clear()
-    amount = {"amount_minor": 3_000_00, "currency": "GBP"}
-    told = case.told["po_1"] = dataclasses.replace(
-        case.told["po_1"], request={**REQUEST, "amount": amount}
-    )
-    assert judge(case).figures()["unexpected_end"] == 0
-    told.heard["approve"].add("ana")
-    assert judge(case).figures()["unexpected_end"] == 1
-
-
-def test_a_bank_through_which_nothing_is_paid_though_nothing_stands_in_the_way_is_no_end(
-    tmp_path: Path,
-) -> None:
-    case = a_case(read_bank("keyed", bank_file(tmp_path, debits=0)), state="failed", told="failed")
-    case.payments["po_1"]["partner"] = "blind"
-    for number in range(2, 41):
-        case.payments[f"po_{number}"] = {**case.payments["po_1"], "id": f"po_{number}"}
-        case.told[f"po_{number}"] = case.told["po_1"]
-    assert judge(case).figures()["unexpected_end"] == 40
-
-
-def figures_of(findings: Findings) -> dict[str, Any]:
-    had = {"silent_K": [], "faults_missed": [], "max_time_to_detect": 1.0, "broken": []}
-    had |= {"clean_payouts": {"blind": 100}, "clean_unknown": {"blind": 15}}
-    counts = {"payments_attempted": 1_000, "invariants": {"INV-01": 0}, "rebuild_differences": 0}
-    counts |= {"in_case": 0, "in_case_resolved": 60}
-    counts |= {"hard_kills": 60, "per_K": {"K1": {"hard": 0, "soft": 3}}}
-    counts |= {"detected": 10, "detected_late": 0}
-    return {**findings.figures(), **counts, **had}
 
 
 def test_a_run_that_is_clean_passes_and_one_that_broke_down_does_not() -> None:
@@ -339,30 +144,14 @@ def test_the_parts_of_a_run_are_added_up() -> None:
     assert (whole["hard_kills"], whole["doubled"], whole["time_to_drain"]) == (100, 1, 9.0)
     assert whole["per_K"] == {"K1": {"hard": 4, "soft": 6}}
     assert not passed(whole)
-    with pytest.raises(report.OtherBattery, match="report 2 lacks clean_payouts: run it anew"):
-        report.merged([part, {k: v for k, v in part.items() if k != "clean_payouts"}], planned=20)
+    assert report.lacking(part) == set()
+    del part["clean_payouts"]
+    assert report.lacking(part) == {"clean_payouts"}
 
 
 def test_what_a_stopped_worker_was_about_to_send_comes_before_a_miss_is_a_proof() -> None:
     """No fence helps against a send whose bytes are under way; the lag has to cover it."""
     assert profile.LAG_SECONDS > profile.FROZEN_SECONDS
-
-
-def test_a_transfer_that_was_moved_before_enough_people_had_approved_is_a_bypass(
-    tmp_path: Path,
-) -> None:
-    case = a_case(read_bank("keyed", bank_file(tmp_path, debits=0)))
-    case.nostro.clear()
-    case.attempts.clear()
-    case.payments["po_1"] |= {"kind": "transfer", "currency": "GBP", "amount_minor": 3_000_00}
-    case.told["po_1"].kind = "transfer"
-    case.transferred["po_1"] = BOOKED_AT
-    assert judge(case).figures()["approval_bypass"] == 1
-    word = {"principal": "ana", "at": BOOKED_AT, "content_hash": "h"}
-    case.approvals["po_1"] = [word]
-    assert judge(case).figures()["approval_bypass"] == 0
-    case.approvals["po_1"] = [{**word, "at": BOOKED_AT + timedelta(seconds=1)}]
-    assert judge(case).figures()["approval_bypass"] == 1
 
 
 def test_the_parts_of_a_tier_are_at_least_the_tier() -> None:
