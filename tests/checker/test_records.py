@@ -117,3 +117,15 @@ def test_inv19_a_first_send_while_all_was_paused_is_found_after_a_second_one(
     pause = Pause("all", "", first - moment, first + moment)
     assert not list(pauses.kept(facts))
     assert [found.where for found in pauses.kept(replace(facts, pauses=[pause]))] == ["po_resent-1"]
+
+
+def test_inv19_a_key_that_counts_as_old_as_its_payment_was_not_sent_in_a_pause_of_before(
+    facts: Facts,
+) -> None:
+    """Of books that were restored, the age of a key is no send: nothing was claimed yet."""
+    resent = facts.attempt["po_resent-1"]
+    before, moment = resent.opened_at - timedelta(seconds=1), timedelta(microseconds=1)
+    pause = Pause("all", "", before - moment, before + moment)
+    aged = resent._replace(first_sent_at=before)
+    attempts = [aged if each is resent else each for each in facts.attempts]
+    assert not list(pauses.kept(replace(facts, attempts=attempts, pauses=[pause])))
