@@ -226,7 +226,7 @@ async def gather(site: Installation) -> Case:
     banks = {name: read_bank(name, site.bank_file(name)) for name in PARTNERS}
     cases: dict[str, list[str]] = defaultdict(list)
     strays = await site.rows(STRAYS)
-    all_cases = await site.rows("select payment_id, kind, opened_at, closed_at from cases")
+    all_cases = await site.rows("select payment_id, kind, detail, opened_at, closed_at from cases")
     for row in all_cases:
         if row["closed_at"] is None:
             cases[row["payment_id"] or ""].append(row["kind"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import Any
 
@@ -25,6 +26,9 @@ select p.id, a.key, a.partner, p.state from payments p join attempts a on a.paym
 """
 
 
+SET_ASIDE = "select id from partner_events where set_aside_at is not null and applied_at is null"
+"""Events that have failed too often, as the runbook has them: brought back once all is mended."""
+
 CLOSABLE = f"""
 select c.id, a.path as suspense, a.currency
   from cases c
@@ -34,6 +38,7 @@ select c.id, a.path as suspense, a.currency
   left join accounts a on a.id = e.account_id
  where c.closed_at is null
    and (p.id is null or p.state in ({ENDED}))
+   and not (c.kind = 'event_set_aside' and exists ({SET_ASIDE}))
 """  # noqa: S608  our own names
 """Cases of payments that have ended: to be looked at and closed. Those of others end with them."""
 
@@ -65,6 +70,7 @@ class People:
                 try:
                     for row in await self._site.rows(WAITING):
                         await self._decide(http, row)
+                    await self._bring_back(http, await self._site.rows(SET_ASIDE))
                     for row in await self._site.rows(CLOSABLE):
                         await self._close(http, row)
                 except AWAY:
@@ -96,6 +102,18 @@ class People:
         path = f"payments/{row['id']}/resolve"
         if await self._both_say(http, path, body, needed=len(DECIDERS)):
             self.resolved.add(row["id"])
+
+    async def _bring_back(self, http: httpx.AsyncClient, rows: list[Any]) -> None:
+        """Have events tried again that were set aside: what kept them out was a fault."""
+        waiting = [row["id"] for row in rows if self._is_sure(f"event {row['id']}")]
+        if not waiting:
+            return
+        with contextlib.suppress(httpx.HTTPError):  # the gateway is down: later
+            await http.post(
+                f"{self._site.gateway_urls[0]}/v1/events/redrive",
+                json={"ids": waiting},
+                headers={"Authorization": "Bearer ops-token"},
+            )
 
     async def _close(self, http: httpx.AsyncClient, row: Any) -> None:
         """Close a case; money in suspense is the house's loss until the bank gives it back."""

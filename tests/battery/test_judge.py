@@ -130,6 +130,17 @@ def test_an_approval_by_as_many_as_it_takes_may_not_expire(tmp_path: Path) -> No
     assert judge(case).figures()["unexpected_end"] == 1
 
 
+def test_an_event_that_failed_too_often_is_explained_only_where_it_was_ordered_to(
+    tmp_path: Path,
+) -> None:
+    case = a_case(read_bank("keyed", bank_file(tmp_path, debits=1)))
+    aside = {"payment_id": "po_1", "kind": "event_set_aside"}
+    case.all_cases.append({**aside, "detail": "event 7 fails again and again: Swallowed"})
+    assert judge(case).figures()["needless_case"] == 0
+    case.all_cases.append({**aside, "detail": "event 8 fails again and again: KeyError"})
+    assert judge(case).figures()["needless_case"] == 1
+
+
 def test_what_is_found_twice_counts_once_and_what_has_the_same_words_counts_each_time() -> None:
     first, again = Findings(), Findings()
     for found in (first, again):
