@@ -32,6 +32,9 @@ RARE = {"unexpected_end": 0.0005, "needless_case": 0.002}
 """The figures that have to be rare, and their largest shares of all payments: what ended otherwise
 than it should, or called people for nothing. A machine that is too slow for its delays makes some.
 Each is far below the share of payments that one single lie of a bank is about."""
+TOLD_OTHERWISE = frozenset({"mismatch", "unowned_credit", "unowned_returned"})
+"""Cases of a movement that was told as two things: the second telling opens one, or, where who
+noted the first has died since, puts the money into suspense."""
 RARE_FEW = 3
 """So many may be in a small run."""
 
@@ -107,11 +110,11 @@ class Case:
 
     def is_told_as_a_credit(self, payment_id: str) -> bool:
         """Tell whether a bank has told a return as a credit first, and it is a case."""
-        is_mismatch = any(
-            known["payment_id"] == payment_id and known["kind"] == "mismatch"
+        has_case = any(
+            known["payment_id"] == payment_id and known["kind"] in TOLD_OTHERWISE
             for known in self.all_cases
         )
-        return is_mismatch and CREDIT_FIRST in self.quirks(payment_id)
+        return has_case and CREDIT_FIRST in self.quirks(payment_id)
 
     def quirks(self, payment_id: str | None) -> Set[str]:
         """Return what a bank does wrong with a payment; None: what may be of no payment's."""

@@ -6,6 +6,8 @@ import dataclasses
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from tests.battery import report
 from tests.battery.case import Findings
 from tests.battery.evidence import read_bank
@@ -128,6 +130,23 @@ def test_an_approval_by_as_many_as_it_takes_may_not_expire(tmp_path: Path) -> No
     assert judge(case).figures()["unexpected_end"] == 0
     told.heard["approve"].add("ana")
     assert judge(case).figures()["unexpected_end"] == 1
+
+
+@pytest.mark.parametrize("kind", ["mismatch", "unowned_credit", "unowned_returned"])
+def test_a_return_that_was_told_as_a_credit_first_may_be_in_suspense_with_a_case(
+    tmp_path: Path, kind: str
+) -> None:
+    bank = read_bank("keyed", bank_file(tmp_path, debits=1))
+    bank.lines.append(dataclasses.replace(bank.lines[0], kind="payout_return", amount_minor=1250))
+    case = a_case(bank)
+    case.nostro["po_1", "EUR"] = 0
+    case.all_cases.append({"payment_id": "po_1", "kind": kind})
+    assert judge(case).figures()["unmatched_movement"] == 1
+    bank.tries["po_1-1"] = ("webhook-credit-first",)
+    case = dataclasses.replace(case)  # which forgets what it has read of the banks
+    assert judge(case).figures()["unmatched_movement"] == 0
+    case.all_cases.clear()
+    assert judge(case).figures()["unmatched_movement"] == 1
 
 
 def test_an_event_that_failed_too_often_is_explained_only_where_it_was_ordered_to(
