@@ -51,6 +51,12 @@ class UnsafeSetup(Exception):
 FAULTS = (ValidationError, SettingsError, UnsafeSetup, BursarError, ConnectionError)
 """What a service may meet at its start for which it cannot run."""
 
+_CANNOT = {
+    MISCONFIGURED: "cannot run, its settings are not right",
+    UNSAFE: "must not run like this",
+    UNAVAILABLE: "cannot start",
+}
+
 
 def explain(service: str, error: Exception) -> int:
     """Say on standard error why a service cannot run; return its exit status.
@@ -67,10 +73,3 @@ def explain(service: str, error: Exception) -> int:
         status, why = UNSAFE if isinstance(error, UnsafeSetup) else UNAVAILABLE, str(error)
     sys.stderr.write(f"the {service} {_CANNOT[status]}: {why}\n")
     return status
-
-
-_CANNOT = {
-    MISCONFIGURED: "cannot run, its settings are not right",
-    UNSAFE: "must not run like this",
-    UNAVAILABLE: "cannot start",
-}

@@ -32,11 +32,12 @@ RARE = {"unexpected_end": 0.0005, "needless_case": 0.002}
 """The figures that have to be rare, and their largest shares of all payments: what ended otherwise
 than it should, or called people for nothing. A machine that is too slow for its delays makes some.
 Each is far below the share of payments that one single lie of a bank is about."""
+RARE_FEW = 3
+"""So many may be in a small run."""
+
 TOLD_OTHERWISE = frozenset({"mismatch", "unowned_credit", "unowned_returned"})
 """Cases of a movement that was told as two things: the second telling opens one, or, where who
 noted the first has died since, puts the money into suspense."""
-RARE_FEW = 3
-"""So many may be in a small run."""
 
 
 def is_rare(figure: str, count: int, payments: int) -> bool:

@@ -43,9 +43,10 @@ async def ask(site: Installation) -> dict[str, Any]:
     Raises:
         CheckerFailed: It could not read everything, each time that it was asked.
     """
+    folder = home()
     for tries_left in reversed(range(TRIES_MAX)):
         try:
-            return await _ask(site, home())
+            return await _ask(site, folder)
         except CheckerFailed:
             if not tries_left:
                 raise

@@ -28,8 +28,8 @@ NOES = frozenset({"reject", "accepted-then-failed"})
 
 _ECHOES = frozenset({"other-amount-echo", "other-payee-echo", "other-reference-echo"})
 _EXPLAINED_BY: Mapping[str, Set[str]] = {
-    "mismatch": _ECHOES
-    | {CREDIT_FIRST},  # see `_judge_cases`: the other payment that is named has one, too
+    # An answer that names another payment is a case of that one, too: see `_judge_cases`.
+    "mismatch": _ECHOES | {CREDIT_FIRST},
     "contradiction": frozenset(CONTRADICTIONS),
     "paid_twice": BREACHES,
     "phantom_debit": frozenset({"phantom-debit"}),

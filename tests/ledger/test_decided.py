@@ -8,7 +8,7 @@ from bursar.gate import DisableBody
 from bursar.payments import PaymentState
 from bursar.reports import EventKind, PartnerEvent
 from ledger import postings
-from ledger.books import Books
+from ledger.books import Books, StoredEvent
 from ledger.changes import AttemptClosed, CaseOpened, Change
 from ledger.evidence import GIVEN_UP
 from ledger.memory import MemoryBooks
@@ -126,16 +126,22 @@ async def test_money_leaves_suspense_by_the_word_of_two_who_count_in_that_commit
     assert (await either.write(taking)).repeated
 
 
+async def an_event_set_aside(books: Books) -> StoredEvent:
+    """Store an event that fails for the last time, so that case 1 calls people to it."""
+    event = PartnerEvent(
+        partner="bank", event_id="evt_1", kind=EventKind.CREDIT, occurred_at=await books.now()
+    )
+    row_id = await books.store_event(event, b"", {})
+    stored = await books.event(row_id or 0)
+    assert stored is not None
+    await count_failure(books, stored, "a bug", actor="bursar", failures_max=1)
+    return stored
+
+
 async def test_an_event_is_given_up_once_by_two_who_count_and_waits_on_no_case_then(
     either: Books,
 ) -> None:
-    event = PartnerEvent(
-        partner="bank", event_id="evt_1", kind=EventKind.CREDIT, occurred_at=await either.now()
-    )
-    row_id = await either.store_event(event, b"", {})
-    stored = await either.event(row_id or 0)
-    assert stored is not None
-    await count_failure(either, stored, "a bug", actor="bursar", failures_max=1)
+    await an_event_set_aside(either)
     for who, answer in (("ana", "few"), ("Ana", "few"), ("ben", "given_up"), ("ben", "given_up")):
         await either.add_case_word(1, who, GIVEN_UP, "booked by hand")
         assert await either.give_up_event(1, "ana with ben", "booked by hand") == answer
@@ -147,13 +153,7 @@ async def test_an_event_is_given_up_once_by_two_who_count_and_waits_on_no_case_t
 
 async def test_an_event_that_was_applied_after_all_is_not_given_up(either: Books) -> None:
     """A run had it in hand while it was set aside elsewhere, and has booked what it tells."""
-    event = PartnerEvent(
-        partner="bank", event_id="evt_1", kind=EventKind.CREDIT, occurred_at=await either.now()
-    )
-    row_id = await either.store_event(event, b"", {})
-    stored = await either.event(row_id or 0)
-    assert stored is not None
-    await count_failure(either, stored, "a bug", actor="bursar", failures_max=1)
+    stored = await an_event_set_aside(either)
     await either.write(change("evt_1/booked", applies_events=(stored.row_id,)))
     for who in ("ana", "ben"):
         await either.add_case_word(1, who, GIVEN_UP, "booked by hand")
